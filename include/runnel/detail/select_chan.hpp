@@ -1,0 +1,458 @@
+// The cases on channels.
+//
+// A case made from an lvalue channel, value or handler refers to it; one made from an rvalue channel
+// or handler owns it. An rvalue value is referred to, because it is moved from only if the case is
+// chosen; select_case (select_any.hpp) moves it into itself.
+#pragma once
+
+#include <optional>
+#include <runnel/chan.hpp>
+#include <runnel/detail/select_core.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace runnel::detail {
+
+/// What channel handles have to do with each other: the T they carry and what they can do.
+template <class C>
+struct chan_traits {
+  static constexpr bool receives = false, sends = false;
+};
+template <class T>
+struct chan_traits<chan<T>> {
+  using type = T;
+  static constexpr bool receives = true, sends = true;
+};
+template <class T>
+struct chan_traits<recv_chan<T>> {
+  using type = T;
+  static constexpr bool receives = true, sends = false;
+};
+template <class T>
+struct chan_traits<send_chan<T>> {
+  using type = T;
+  static constexpr bool receives = false, sends = true;
+};
+
+template <class C>
+concept chan_that_receives = chan_traits<std::remove_cvref_t<C>>::receives;
+template <class C>
+concept chan_that_sends = chan_traits<std::remove_cvref_t<C>>::sends;
+template <class C>
+using carried = typename chan_traits<std::remove_cvref_t<C>>::type;
+
+/// The channel of a case: its reference count is left alone where the caller's handle outlives it.
+template <bool Owned>
+class chan_ref {
+ public:
+  template <class C>
+  explicit chan_ref(C&& c) noexcept : core_(chan_access::core(c)) {}
+  explicit chan_ref(chan_core* core) noexcept : core_(core) {}
+  chan_core* get() const noexcept { return core_; }
+
+ private:
+  chan_core* core_;
+};
+template <>
+class chan_ref<true> {
+ public:
+  explicit chan_ref(chan_handle c) noexcept : handle_(std::move(c)) {}
+  explicit chan_ref(chan_core* core) noexcept : handle_(chan_access::adopt<chan_handle>(core)) {
+    if (core != nullptr) core->add_reference();
+  }
+  chan_core* get() const noexcept { return chan_access::core(handle_); }
+
+ private:
+  chan_handle handle_;
+};
+
+// ---- receiving
+
+template <class T>
+struct recv_ignored {
+  void operator()(std::optional<T>&&) const noexcept {}
+  recv_ignored owned() && { return {}; }
+};
+
+template <class T>
+struct recv_into {
+  static_assert(std::is_default_constructible_v<T>,
+                "a closed channel yields T{}: take a std::optional<T> where T has no default");
+  void operator()(std::optional<T>&& v) const {
+    if (v.has_value()) {
+      *out = std::move(*v);
+    } else {
+      *out = T{};
+    }
+  }
+  recv_into owned() && { return *this; }
+  T* out;
+};
+
+template <class T>
+struct recv_into_optional {
+  void operator()(std::optional<T>&& v) const {
+    out->reset();
+    if (v.has_value()) out->emplace(std::move(*v));
+  }
+  recv_into_optional owned() && { return *this; }
+  std::optional<T>* out;
+};
+
+enum class handler_takes : std::uint8_t { nothing, value, optional };
+
+template <class M>
+struct member_parameter {};
+template <class R, class F>
+struct member_parameter<R (F::*)()> {
+  using type = void;
+};
+template <class R, class F, class A>
+struct member_parameter<R (F::*)(A)> {
+  using type = A;
+};
+template <class R, class F>
+struct member_parameter<R (F::*)() const> : member_parameter<R (F::*)()> {};
+template <class R, class F>
+struct member_parameter<R (F::*)() noexcept> : member_parameter<R (F::*)()> {};
+template <class R, class F>
+struct member_parameter<R (F::*)() const noexcept> : member_parameter<R (F::*)()> {};
+template <class R, class F, class A>
+struct member_parameter<R (F::*)(A) const> : member_parameter<R (F::*)(A)> {};
+template <class R, class F, class A>
+struct member_parameter<R (F::*)(A) noexcept> : member_parameter<R (F::*)(A)> {};
+template <class R, class F, class A>
+struct member_parameter<R (F::*)(A) const noexcept> : member_parameter<R (F::*)(A)> {};
+
+/// The one parameter of a callable that has one signature; no type for templates and overloads.
+template <class F>
+struct handler_parameter {};
+template <class F>
+  requires requires { &F::operator(); }
+struct handler_parameter<F> : member_parameter<decltype(&F::operator())> {};
+template <class R>
+struct handler_parameter<R (*)()> {
+  using type = void;
+};
+template <class R, class A>
+struct handler_parameter<R (*)(A)> {
+  using type = A;
+};
+template <class R>
+struct handler_parameter<R (*)() noexcept> : handler_parameter<R (*)()> {};
+template <class R, class A>
+struct handler_parameter<R (*)(A) noexcept> : handler_parameter<R (*)(A)> {};
+
+/// f(T), f(std::optional<T>) or f(). The parameter's type decides where there is one: asking whether
+/// f can be called would not do, since a T converts to an optional, and asking a generic lambda
+/// whether it takes an optional compiles its body with one.
+template <class T, class F>
+constexpr handler_takes handler_form() {
+  using parameter = handler_parameter<std::decay_t<F>>;
+  if constexpr (requires { typename parameter::type; }) {
+    using P = std::remove_cvref_t<typename parameter::type>;
+    if constexpr (std::is_void_v<P>) {
+      return handler_takes::nothing;
+    } else if constexpr (std::is_same_v<P, std::optional<T>>) {
+      return handler_takes::optional;
+    } else {
+      return handler_takes::value;
+    }
+  } else if constexpr (std::is_invocable_v<F&>) {
+    return handler_takes::nothing;
+  } else if constexpr (std::is_invocable_v<F&, T>) {
+    return handler_takes::value;
+  } else {
+    return handler_takes::optional;
+  }
+}
+
+template <class T, class F>
+struct recv_call {
+  static constexpr handler_takes form = handler_form<T, F>();
+  void operator()(std::optional<T>&& v) {
+    if constexpr (form == handler_takes::nothing) {
+      f();
+    } else if constexpr (form == handler_takes::optional) {
+      static_assert(std::is_invocable_v<F&, std::optional<T>>,
+                    "the handler of on_recv takes a T, a std::optional<T> or nothing");
+      f(std::move(v));
+    } else {
+      static_assert(std::is_default_constructible_v<T>,
+                    "a closed channel yields T{}: take a std::optional<T> where T has no default");
+      static_assert(std::is_invocable_v<F&, T>,
+                    "the handler of on_recv takes a T, a std::optional<T> or nothing");
+      if (v.has_value()) {
+        f(std::move(*v));
+      } else {
+        f(T{});
+      }
+    }
+  }
+  auto owned() && { return recv_call<T, std::decay_t<F>>{std::forward<F>(f)}; }
+  F f;
+};
+
+template <class T, bool Owned, class Action>
+class recv_case {
+ public:
+  recv_case(chan_ref<Owned> c, Action action) : chan_(std::move(c)), action_(std::move(action)) {}
+  recv_case(recv_case&& other) noexcept(std::is_nothrow_move_constructible_v<Action>)
+      : chan_(std::move(other.chan_)), action_(std::move(other.action_)) {}
+  ~recv_case() = default;
+
+  void prepare(select_record& r) noexcept {
+    r.object = chan_.get();
+    r.slot = &storage_.value;
+    r.kind = select_kind::recv;
+  }
+  void finish(const select_record& r) {
+    if (r.end == select_end::done) {
+      action_(unwrap<T>(storage_.value));
+    } else {
+      action_(std::nullopt);
+    }
+  }
+  auto owned() && {
+    using owned_action = decltype(std::move(action_).owned());
+    return recv_case<T, true, owned_action>(chan_ref<true>(chan_.get()),
+                                            std::move(action_).owned());
+  }
+
+  // The only case, and the only one besides otherwise.
+  void run() { action_(chan_recv<T>(chan_.get())); }
+  bool try_run() {
+    std::optional<T> v;
+    if (chan_try_recv<T>(chan_.get(), v) == chan_status::would_block) return false;
+    action_(std::move(v));
+    return true;
+  }
+
+ private:
+  chan_ref<Owned> chan_;
+  [[no_unique_address]] Action action_;
+  element_storage<element<T>> storage_;
+};
+
+template <bool Owned, class F>
+class recv_case_void {
+ public:
+  recv_case_void(chan_ref<Owned> c, F f) : chan_(std::move(c)), f_(std::forward<F>(f)) {}
+  void prepare(select_record& r) noexcept {
+    r.object = chan_.get();
+    r.slot = &nothing_;
+    r.kind = select_kind::recv;
+  }
+  void finish(const select_record&) { f_(); }
+  auto owned() && {
+    return recv_case_void<true, std::decay_t<F>>(chan_ref<true>(chan_.get()), std::forward<F>(f_));
+  }
+  void run() {
+    chan_recv_void(chan_.get());
+    f_();
+  }
+  bool try_run() {
+    if (chan_try_recv_void(chan_.get()) == chan_status::would_block) return false;
+    f_();
+    return true;
+  }
+
+ private:
+  chan_ref<Owned> chan_;
+  char nothing_;
+  [[no_unique_address]] F f_;
+};
+
+// ---- sending
+
+/// Small enough to be copied whether it is sent or not: nobody can tell.
+template <class T>
+inline constexpr bool copied_early =
+    std::is_trivially_copyable_v<T> && sizeof(T) <= 4 * sizeof(void*);
+
+/// The value of a send case. How: kept in the case; moved from where it is; or made when chosen.
+enum class send_how : std::uint8_t { kept, moved, made };
+
+template <class T, class V>
+constexpr send_how how_to_send() {
+  using U = std::remove_cvref_t<V>;
+  if constexpr (copied_early<T> && (std::is_same_v<U, T> || std::is_arithmetic_v<U>)) {
+    return send_how::kept;
+  } else if constexpr (boxed<T> || !std::is_same_v<V, T&&>) {
+    return send_how::made;
+  } else {
+    return send_how::moved;
+  }
+}
+
+/// V: T const& or T&&, or a reference to something a T is made from.
+template <class T, class V, send_how = how_to_send<T, V>()>
+class sent_value;
+
+template <class T, class V>
+class sent_value<T, V, send_how::kept> {
+ public:
+  static constexpr bool in_place = true;
+  explicit sent_value(V v) noexcept : value_(static_cast<T>(v)) {}
+  send_source source() noexcept {
+    if constexpr (boxed<T>) {
+      return lazy_.emplace(value_).source();
+    } else {
+      return {&value_};
+    }
+  }
+  void finish(select_end end) {
+    if constexpr (boxed<T>) {
+      if (end == select_end::failed) lazy_->rethrow();
+    }
+  }
+  T& take() noexcept { return value_; }
+
+ private:
+  struct nothing {};
+  T value_;
+  [[no_unique_address]] std::conditional_t<boxed<T>, std::optional<lazy_element<T, const T&>>,
+                                           nothing>
+      lazy_;
+};
+
+template <class T, class V>
+class sent_value<T, V, send_how::moved> {
+ public:
+  static constexpr bool in_place = true;
+  explicit sent_value(T&& v) noexcept : value_(std::addressof(v)) {}
+  send_source source() noexcept { return {value_}; }
+  void finish(select_end) noexcept {}
+  T&& take() noexcept { return std::move(*value_); }
+
+ private:
+  T* value_;
+};
+
+template <class T, class V>
+class sent_value<T, V, send_how::made> {
+ public:
+  static constexpr bool in_place = false;
+  explicit sent_value(V v) noexcept : lazy_(static_cast<V>(v)) {}
+  send_source source() noexcept { return lazy_.source(); }
+  void finish(select_end end) {
+    if (end == select_end::failed) lazy_.rethrow();
+    lazy_.race_note_read();
+  }
+  V take() noexcept { return lazy_.get(); }
+
+ private:
+  lazy_element<T, V> lazy_;
+};
+
+/// A value of its own for as many sends as the case is chosen for: copied each time where T can be
+/// copied, otherwise moved the first time.
+template <class T>
+class owned_value {
+  using reference = std::conditional_t<std::is_copy_constructible_v<T>, const T&, T&&>;
+
+ public:
+  static constexpr bool in_place = false;
+  template <class V>
+  explicit owned_value(V&& v) : value_(std::forward<V>(v)) {}
+  owned_value(owned_value&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : value_(std::move(other.value_)) {}
+  send_source source() noexcept {
+    return inner_.emplace(static_cast<reference>(value_)).source();
+  }
+  void finish(select_end end) { inner_->finish(end); }
+
+ private:
+  T value_;
+  std::optional<sent_value<T, reference>> inner_;
+};
+
+template <class T, bool Owned, class Value, class F>
+class send_case {
+  /// The source is the element itself: send and try_send can take it from there.
+  static constexpr bool in_place = !boxed<T> && Value::in_place;
+
+ public:
+  template <class V>
+  send_case(chan_ref<Owned> c, V&& v, F f)
+      : chan_(std::move(c)), value_(std::forward<V>(v)), f_(std::forward<F>(f)) {}
+  void prepare(select_record& r) noexcept {
+    race_note_send(chan_.get());
+    const send_source source = value_.source();
+    r.object = chan_.get();
+    r.slot = source.value;
+    r.make = source.make;
+    r.kind = select_kind::send;
+  }
+  void finish(const select_record& r) {
+    value_.finish(r.end);
+    f_();
+  }
+  auto owned() && {
+    return send_case<T, true, owned_value<T>, std::decay_t<F>>(
+        chan_ref<true>(chan_.get()), value_.take(), std::forward<F>(f_));
+  }
+
+  // The only case besides otherwise.
+  bool try_run() {
+    race_note_send(chan_.get());
+    const send_source source = value_.source();
+    chan_outcome outcome;
+    if constexpr (inline_paths && in_place) {
+      const chan_status status =
+          chan_try_send<T, T&&>(chan_.get(), std::move(*static_cast<T*>(source.value)));
+      outcome = status == chan_status::ok ? chan_outcome::done : chan_outcome::would_block;
+    } else {
+      outcome = chan_core::try_send(chan_.get(), source);
+    }
+    if (outcome == chan_outcome::would_block) return false;
+    value_.finish(outcome == chan_outcome::done ? select_end::done : select_end::failed);
+    f_();
+    return true;
+  }
+  // The only case.
+  void run()
+    requires(in_place)
+  {
+    chan_send<T>(chan_.get(), *static_cast<T*>(value_.source().value));
+    f_();
+  }
+
+ private:
+  chan_ref<Owned> chan_;
+  Value value_;
+  [[no_unique_address]] F f_;
+};
+
+template <bool Owned, class F>
+class send_case_void {
+ public:
+  send_case_void(chan_ref<Owned> c, F f) : chan_(std::move(c)), f_(std::forward<F>(f)) {}
+  void prepare(select_record& r) noexcept {
+    race_note_send(chan_.get());
+    r.object = chan_.get();
+    r.slot = &nothing_;
+    r.make = nullptr;
+    r.kind = select_kind::send;
+  }
+  void finish(const select_record&) { f_(); }
+  auto owned() && {
+    return send_case_void<true, std::decay_t<F>>(chan_ref<true>(chan_.get()), std::forward<F>(f_));
+  }
+  void run() {
+    chan_send_void(chan_.get());
+    f_();
+  }
+  bool try_run() {
+    if (chan_try_send_void(chan_.get()) == chan_status::would_block) return false;
+    f_();
+    return true;
+  }
+
+ private:
+  chan_ref<Owned> chan_;
+  char nothing_;
+  [[no_unique_address]] F f_;
+};
+
+}  // namespace runnel::detail

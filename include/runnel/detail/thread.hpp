@@ -1,0 +1,88 @@
+// What the runtime knows of each OS thread, and the one thread_local that leads to it.
+//
+// Invariants
+//  - runnel_current_thread is null until a thread first needs the runtime; then it points to a
+//    detail::thread for the rest of the thread's life. Objects are recycled, never freed, so that
+//    any thread may read holding_ of any other at any time.
+//  - A goroutine may resume on another thread, so no code may keep this pointer, or anything
+//    derived from it, across a park. The accessor is an inline-assembly load marked volatile: the
+//    compiler can neither cache its result nor the address it came from (the cure for
+//    llvm#98479 and its kin), and it costs one or two instructions where a noinline call costs 2
+//    ns.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <runnel/detail/config.hpp>
+
+namespace runnel::detail {
+
+/// Something that can be made ready: a goroutine or a plain thread. A timer may also name a `call`
+/// (timer_node.hpp), which never reaches ready().
+struct parker {
+  enum class kind : std::uint8_t { goroutine, thread, call };
+  explicit parker(kind k) noexcept : what(k) {}
+  const kind what;
+};
+
+struct thread;
+inline constexpr std::size_t holding_slots = 8;
+
+/// The part of a thread's record that inlined paths touch; runtime/machine.hpp derives the rest.
+struct thread : parker {
+  thread() noexcept : parker(kind::thread) {}
+
+  /// Who runs here now: a goroutine on a machine, this object itself on a plain thread.
+  /// Written by this thread only.
+  parker* running = this;
+
+  /// Locks of this thread held through their bias; see object_lock.hpp. Written by this thread
+  /// only.
+  std::array<std::atomic<const void*>, holding_slots> holding{};
+};
+
+}  // namespace runnel::detail
+
+extern "C" {
+// __thread, not thread_local: constant-initialised, so no wrapper function stands before it.
+RUNNEL_API extern __thread runnel::detail::thread* runnel_current_thread
+    __attribute__((tls_model("initial-exec")));
+}
+
+namespace runnel::detail {
+
+/// This thread's record made on demand; never null. Throws std::bad_alloc.
+RUNNEL_API thread* attach_thread();
+
+/// This thread's record, or null if it has never met the runtime.
+RUNNEL_INLINE thread* current_thread() noexcept {
+#if defined(__x86_64__)
+  thread* t;
+  asm volatile("movq runnel_current_thread@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(t));
+  return t;
+#elif defined(__aarch64__)
+  thread* t;
+  std::uintptr_t offset;
+  asm volatile(
+      "adrp %1, :gottprel:runnel_current_thread\n\t"
+      "ldr %1, [%1, #:gottprel_lo12:runnel_current_thread]\n\t"
+      "mrs %0, tpidr_el0\n\t"
+      "ldr %0, [%0, %1]"
+      : "=&r"(t), "=&r"(offset));
+  return t;
+#else
+#error "runnel supports x86-64 and AArch64"
+#endif
+}
+
+/// Who is running now; never null. Valid until the next park only in the sense that a goroutine
+/// stays itself while its thread may change.
+RUNNEL_INLINE parker* self() {
+  thread* me = current_thread();
+  if (__builtin_expect(me == nullptr, 0)) me = attach_thread();
+  return me->running;
+}
+
+}  // namespace runnel::detail

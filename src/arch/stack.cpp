@@ -1,0 +1,158 @@
+#include "arch/stack.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "arch/runtime_lock.hpp"
+
+#if defined(RUNNEL_HAVE_VALGRIND)
+#include <valgrind/valgrind.h>
+#endif
+
+namespace runnel::arch {
+namespace {
+
+/// Tells valgrind that a jump of the stack pointer into [low, high) is a switch, not a large frame.
+void register_stack([[maybe_unused]] std::uintptr_t low, [[maybe_unused]] std::uintptr_t high) {
+#if defined(RUNNEL_HAVE_VALGRIND)
+  // Stacks live as long as the process, so the id that deregistering would need is dropped.
+  static_cast<void>(VALGRIND_STACK_REGISTER(low, high));
+#endif
+}
+
+// Values of the kernel's headers newer than those the library may be built with.
+constexpr int madv_guard_install = 102;
+
+// Arenas start small (a program with ten goroutines, or under RLIMIT_AS) and double.
+constexpr std::size_t first_arena = 16UL << 20;
+constexpr std::size_t largest_arena = 1UL << 30;
+constexpr std::size_t max_arenas = 1U << 16;
+// mprotect guards cost two VMAs each; vm.max_map_count is 65530 by default.
+constexpr std::size_t mprotect_budget = 20000;
+
+struct arena {
+  std::uintptr_t base;
+  unsigned stack_class;
+  std::uint32_t slots;
+  std::atomic<std::uint32_t> carved;
+};
+
+enum class guard_kind : std::uint8_t { unknown, advice, protection };
+
+struct stack_memory {
+  runtime::runtime_lock lock;  // guards what follows but for readers of `arenas`
+  std::array<std::atomic<arena*>, max_arenas> arenas;  // written once each, published by count
+  std::atomic<std::size_t> count;
+  std::array<arena*, stack_classes> current;
+  std::array<std::size_t, stack_classes> next_size;
+  guard_kind guards = guard_kind::unknown;
+  std::size_t protections = 0;
+  std::atomic<std::size_t> guarded;
+  std::atomic<std::size_t> unguarded;
+  std::atomic<std::size_t> reserved;
+};
+constinit stack_memory memory{};
+
+arena* new_arena(unsigned stack_class) noexcept {
+  const std::size_t slot = stack_slot_size(stack_class);
+  std::size_t& planned = memory.next_size[stack_class];
+  std::size_t size = std::max(std::max(planned, first_arena), slot);
+  const std::size_t n = memory.count.load(std::memory_order_relaxed);
+  if (n == max_arenas) return nullptr;
+  // The arena's own record; a page of its own, since this must work with malloc's heap exhausted.
+  void* record =
+      mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (record == MAP_FAILED) return nullptr;
+  void* base = MAP_FAILED;
+  for (;; size = std::max(size / 2, slot)) {
+    base = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base != MAP_FAILED || size == slot) break;
+  }
+  if (base == MAP_FAILED) {
+    munmap(record, page_size);
+    return nullptr;
+  }
+  // A huge page would commit 2 MiB for the first touch of one stack's top.
+  madvise(base, size, MADV_NOHUGEPAGE);
+  planned = std::min(size * 2, largest_arena);
+  auto* a = ::new (record) arena{reinterpret_cast<std::uintptr_t>(base),
+                                 stack_class,
+                                 static_cast<std::uint32_t>(size / slot),
+                                 {0}};
+  memory.arenas[n].store(a, std::memory_order_relaxed);
+  memory.count.store(n + 1, std::memory_order_release);  // pairs with for_each_stack
+  memory.reserved.fetch_add(size, std::memory_order_relaxed);
+  return a;
+}
+
+bool install_guard(std::uintptr_t low) noexcept {
+  void* at = reinterpret_cast<void*>(low);
+  if (memory.guards != guard_kind::protection) {
+    if (madvise(at, guard_size, madv_guard_install) == 0) {
+      memory.guards = guard_kind::advice;
+      return true;
+    }
+    if (memory.guards == guard_kind::unknown) memory.guards = guard_kind::protection;
+  }
+  if (memory.protections >= mprotect_budget || mprotect(at, guard_size, PROT_NONE) != 0)
+    return false;
+  ++memory.protections;
+  return true;
+}
+
+}  // namespace
+
+unsigned stack_class_for(std::size_t size) noexcept {
+  unsigned c = 0;
+  while (c < stack_classes && stack_slot_size(c) - guard_size < size) ++c;
+  // Asking for what the default offers, guard and all, is asking for the default.
+  return size <= default_stack ? 0 : c;
+}
+
+std::uintptr_t carve_stack(unsigned stack_class) noexcept {
+  if (stack_class >= stack_classes) return 0;
+  memory.lock.lock();
+  arena* a = memory.current[stack_class];
+  if (a == nullptr || a->carved.load(std::memory_order_relaxed) == a->slots) {
+    a = new_arena(stack_class);
+    if (a == nullptr) {
+      memory.lock.unlock();
+      return 0;
+    }
+    memory.current[stack_class] = a;
+  }
+  const std::uint32_t number = a->carved.load(std::memory_order_relaxed);
+  const std::uintptr_t low = a->base + number * stack_slot_size(stack_class);
+  (install_guard(low) ? memory.guarded : memory.unguarded).fetch_add(1, std::memory_order_relaxed);
+  a->carved.store(number + 1, std::memory_order_release);
+  memory.lock.unlock();
+  register_stack(low, low + stack_slot_size(stack_class));
+  return low;
+}
+
+void discard_pages(std::uintptr_t low, std::uintptr_t high) noexcept {
+  madvise(reinterpret_cast<void*>(low), high - low, MADV_DONTNEED);
+}
+
+void for_each_stack(void (*visit)(void*, std::uintptr_t, std::uintptr_t), void* argument) {
+  const std::size_t n = memory.count.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < n; ++i) {
+    const arena& a = *memory.arenas[i].load(std::memory_order_relaxed);
+    const std::size_t size = stack_slot_size(a.stack_class);
+    const std::uint32_t carved = a.carved.load(std::memory_order_acquire);
+    for (std::uint32_t s = 0; s < carved; ++s)
+      visit(argument, a.base + s * size, a.base + (s + 1) * size);
+  }
+}
+
+std::size_t guarded_stacks() noexcept { return memory.guarded.load(std::memory_order_relaxed); }
+std::size_t unguarded_stacks() noexcept { return memory.unguarded.load(std::memory_order_relaxed); }
+std::size_t reserved_stack_bytes() noexcept {
+  return memory.reserved.load(std::memory_order_relaxed);
+}
+
+}  // namespace runnel::arch

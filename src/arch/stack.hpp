@@ -1,0 +1,43 @@
+// Memory for stacks: arenas of equal slots in MAP_NORESERVE mappings, committed by touching, each
+// slot with a guard at its low end. Nothing is ever unmapped, so that reports may walk all slots.
+//
+// Guards, best first: MADV_GUARD_INSTALL (Linux 6.13: no VMA is split, a million guarded stacks fit
+// the default vm.max_map_count); mprotect while a budget of VMAs lasts (each guard splits one);
+// then none, which stats() and the documentation say. The kind is found out once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace runnel::arch {
+
+inline constexpr std::size_t page_size = 4096;
+inline constexpr std::size_t default_stack = 256 * 1024;
+/// Low end of a slot that faults: a frame that skips over it would have to be larger than this.
+inline constexpr std::size_t guard_size = 16 * 1024;
+inline constexpr unsigned stack_classes = 16;  // default_stack << class
+
+/// The class whose slots hold at least `size` bytes besides the guard; stack_classes: too large.
+unsigned stack_class_for(std::size_t size) noexcept;
+inline std::size_t stack_slot_size(unsigned stack_class) noexcept {
+  return default_stack << stack_class;
+}
+
+/// Takes a slot that was never used, its guard installed; 0: no memory or address space left.
+/// Thread-safe.
+std::uintptr_t carve_stack(unsigned stack_class) noexcept;
+
+/// Gives the pages of [low, high) back to the kernel; guards stay.
+void discard_pages(std::uintptr_t low, std::uintptr_t high) noexcept;
+
+/// Calls visit(argument, low, high) for each slot carved so far.
+void for_each_stack(void (*visit)(void* argument, std::uintptr_t low, std::uintptr_t high),
+                    void* argument);
+
+/// Slots carved so far whose low end faults, and those for which no guard could be had.
+std::size_t guarded_stacks() noexcept;
+std::size_t unguarded_stacks() noexcept;
+/// Address space reserved for stacks, in bytes.
+std::size_t reserved_stack_bytes() noexcept;
+
+}  // namespace runnel::arch

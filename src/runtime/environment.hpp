@@ -1,0 +1,24 @@
+// What the surroundings ask for: RUNNEL_MAXPROCS, RUNNEL_DEBUG, the affinity mask, the cgroup
+// quota.
+#pragma once
+
+#include <cstdint>
+
+namespace runnel::runtime {
+
+/// RUNNEL_DEBUG is a comma-separated list: schedtrace=MILLISECONDS, chaos=1, traceback=all.
+struct environment {
+  unsigned max_procs = 0;  // 0: not set
+  unsigned schedtrace_ms = 0;
+  bool chaos = false;
+  bool traceback_all = false;
+};
+
+environment read_environment() noexcept;
+
+/// CPUs in this process's affinity mask; at least 1. Go: NumCPU.
+unsigned available_cpus() noexcept;
+/// The smaller of available_cpus() and the cgroup's CPU quota, rounded up; at least 1.
+unsigned default_max_procs() noexcept;
+
+}  // namespace runnel::runtime

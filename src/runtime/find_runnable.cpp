@@ -1,0 +1,210 @@
+// What a machine does when its goroutine has nothing more for it: the search order, and sleep.
+//
+//   own queue · global queue (every 61st pick first) · own timers · others' queues and timers,
+//   spinning for a while · give the processor up · look once more · sleep (one machine in the
+//   poller, the others on their futexes)
+//
+// Why no wakeup is lost. The machine publishes that its processor is idle (idle_ps), then that it
+// no longer searches, then, after a full fence, looks at the global queue, the rings and the timers
+// again. Whoever adds to the global queue publishes that, then after a full fence reads idle_ps and
+// searching: it sees an idle processor and nobody searching, and wakes one; or somebody searching,
+// who has yet to look again; or no idle processor, and then this machine has yet to publish and
+// look.
+#include "runtime/deadlock.hpp"
+#include "runtime/futex.hpp"
+#include "runtime/lifecycle.hpp"
+#include "runtime/netpoll.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/timers.hpp"
+
+namespace runnel::runtime {
+namespace {
+
+// How long a machine that found nothing looks on before it sleeps. Being woken costs its waker 4 us
+// and the work 17 us, so giving up sooner than that is a bad bet; ten times that is a waste.
+constexpr std::int64_t search_ns = 50'000;
+// run_next of a busy processor is its own for at least so long.
+constexpr std::int64_t next_patience_ns = 20'000;
+
+void stop_searching(machine* m) noexcept {
+  m->searching = false;
+  sched->searching.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+/// m found work while searching: somebody else should look for more.
+goroutine* found(machine* m, goroutine* g) noexcept {
+  if (m->searching) {
+    stop_searching(m);
+    if (!m->p->looks_empty() || sched->global_size.load(std::memory_order_relaxed) != 0) {
+      wake_processor();
+    }
+  }
+  return g;
+}
+
+goroutine* tick(processor* p, goroutine* g) noexcept {
+  if (g != nullptr) {
+    p->tick.store(p->tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    p->picked.add();
+  }
+  return g;
+}
+
+bool run_due_timers(unsigned shard, std::int64_t& now) noexcept {
+  const std::int64_t next = next_deadline(shard);
+  if (next == no_deadline) return false;
+  now = now_ns();
+  if (next > now) return false;
+  coarse_now.store(now, std::memory_order_relaxed);
+  run_expired_timers(shard, now);
+  return true;
+}
+
+goroutine* look_at_home(machine* m) noexcept {
+  processor* p = m->p;
+  const unsigned shard = p->index % max_timer_shards;
+  std::int64_t now = 0;
+  if (p->until_global <= 1 || p->attention.load(std::memory_order_relaxed)) {
+    p->until_global = processor::global_interval;
+    p->attention.store(sched->chaos, std::memory_order_relaxed);
+    run_due_timers(shard, now);
+    if (!sched->chaos || (m->next_random() & 1) != 0) {
+      if (goroutine* g = sched->global_pick(m, nullptr)) return tick(p, g);
+    }
+  }
+  --p->until_global;
+  if (goroutine* g = p->pick(m)) return tick(p, g);
+  if (goroutine* g = sched->global_pick(m, p)) return tick(p, g);
+  if (run_due_timers(shard, now)) {
+    if (goroutine* g = p->pick(m)) return tick(p, g);
+  }
+  return nullptr;
+}
+
+goroutine* steal_from(machine* m, processor* victim, bool take_next) noexcept {
+  goroutine* taken[processor::ring_size / 2 + 1];
+  const std::uint32_t n = victim->steal(taken, take_next);
+  if (n == 0) return nullptr;
+  m->p->steals.add();
+  m->p->stolen.add(n);
+  for (std::uint32_t i = 1; i < n; ++i) {
+    if (m->p->push(m, taken[i], false) == processor::pushed::refused) sched->global_push(taken[i]);
+  }
+  return taken[0];
+}
+
+/// One round over everybody else, from a random start.
+goroutine* look_at_others(machine* m, bool take_next, std::int64_t now) noexcept {
+  const unsigned procs = sched->procs.load(std::memory_order_relaxed);
+  unsigned at = procs > 1 ? m->next_random() % procs : 0;
+  for (unsigned i = 0; i < procs; ++i, at = at + 1 == procs ? 0 : at + 1) {
+    processor* victim = sched->all[at].load(std::memory_order_acquire);
+    if (victim == nullptr || victim == m->p) continue;
+    if (goroutine* g = steal_from(m, victim, take_next)) return g;
+  }
+  const unsigned shards = timer_shards();
+  for (unsigned s = 0; s < shards; ++s) {
+    if (next_deadline(s) > now) continue;
+    run_expired_timers(s, now);
+    if (goroutine* g = m->p->pick(m)) return g;
+  }
+  return sched->global_pick(m, m->p);
+}
+
+/// Sum of the ticks of all other processors: what stands still is not running short goroutines.
+std::uint32_t others_ticks(machine* m) noexcept {
+  std::uint32_t sum = 0;
+  const unsigned procs = sched->procs.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < procs; ++i) {
+    processor* p = sched->all[i].load(std::memory_order_acquire);
+    if (p != nullptr && p != m->p) sum += p->tick.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+goroutine* search(machine* m) noexcept {
+  if (sched->cpus == 1) return look_at_others(m, true, now_ns());
+  std::int64_t now = now_ns();
+  coarse_now.store(now, std::memory_order_relaxed);
+  std::int64_t ticks_since = now;
+  std::uint32_t ticks = others_ticks(m);
+  const std::int64_t until = now + search_ns;
+  do {
+    const std::uint32_t t = others_ticks(m);
+    if (t != ticks) {
+      ticks = t;
+      ticks_since = now;
+    }
+    if (goroutine* g = look_at_others(m, now - ticks_since > next_patience_ns, now)) return g;
+    if (sched->stopping.load(std::memory_order_relaxed)) return nullptr;
+    for (int i = 0; i < 16 && sched->global_size.load(std::memory_order_relaxed) == 0; ++i)
+      cpu_relax();
+    now = now_ns();
+  } while (now < until);
+  return nullptr;
+}
+
+bool work_elsewhere() noexcept {
+  if (sched->global_size.load(std::memory_order_seq_cst) != 0) return true;
+  const unsigned procs = sched->procs.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < procs; ++i) {
+    processor* p = sched->all[i].load(std::memory_order_acquire);
+    if (p != nullptr && p->ring_count() != 0) return true;
+  }
+  return false;
+}
+
+/// Gives m's processor up and sleeps; on return m may have another. See the head of the file.
+void go_idle(machine* m) noexcept {
+  sched->lock.lock();
+  put_idle_processor_locked(release_processor(m));
+  sched->lock.unlock();
+  const bool searched = m->searching;
+  if (searched) stop_searching(m);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (work_elsewhere()) {
+    if (processor* p = take_idle_processor()) {
+      acquire_processor(m, p);
+      m->searching = true;
+      sched->searching.fetch_add(1, std::memory_order_seq_cst);
+      return;
+    }
+  }
+  stop_machine(m);
+}
+
+}  // namespace
+
+goroutine* find_runnable(machine* m) noexcept {
+  for (;;) {
+    pause_if_stopping();
+    if (m->pending != nullptr) {
+      goroutine* g = m->pending;
+      m->pending = nullptr;
+      return g;
+    }
+    if (m->p == nullptr) {
+      stop_machine(m);
+      continue;
+    }
+    if (m->p->attention.load(std::memory_order_acquire) && m->p->detached) {
+      retire_processor(m);
+      if (processor* p = take_idle_processor()) acquire_processor(m, p);
+      continue;
+    }
+    if (goroutine* g = look_at_home(m)) return found(m, g);
+    const unsigned procs = sched->procs.load(std::memory_order_relaxed);
+    const unsigned idle = sched->idle_ps.load(std::memory_order_relaxed);
+    if (!m->searching && 2 * sched->searching.load(std::memory_order_relaxed) <
+                             static_cast<int>(procs - (idle < procs ? idle : procs))) {
+      m->searching = true;
+      sched->searching.fetch_add(1, std::memory_order_seq_cst);
+    }
+    if (m->searching) {
+      if (goroutine* g = search(m)) return found(m, tick(m->p, g));
+    }
+    go_idle(m);
+  }
+}
+
+}  // namespace runnel::runtime

@@ -1,0 +1,214 @@
+// The door (detail/park.hpp), for goroutines and for plain threads.
+//
+// Plain threads: `note` of the thread's record is 0 (running), 1 (readied) or 2 (asleep). ready
+// exchanges 1 in and wakes the futex only if it found 2; the sleeper goes 0 -> 2 by
+// compare-and-swap, so a ready before, during or after is seen. The record is immortal, so ready
+// may touch it although the thread may be gone by then.
+#include <runnel/detail/park.hpp>
+#include <runnel/detail/timer_node.hpp>
+
+#include "arch/sanitizer.hpp"
+#include "arch/switch.hpp"
+#include "runtime/deadlock.hpp"
+#include "runtime/futex.hpp"
+#include "runtime/lifecycle.hpp"
+#include "runtime/scheduler.hpp"
+#include "runtime/switch_announce.hpp"
+#include "runtime/timers.hpp"
+
+namespace runnel::runtime {
+namespace {
+
+constexpr std::uint32_t note_none = 0;
+constexpr std::uint32_t note_ready = 1;
+constexpr std::uint32_t note_asleep = 2;
+
+// How long a plain thread spins before it sleeps: waking it from the futex takes 17 us, so a peer
+// that answers within that time is better waited for awake.
+constexpr std::int64_t thread_spin_ns = 20'000;
+
+void park_thread(machine* m, detail::wait_reason reason) noexcept {
+  thaw_for_exit();
+  m->wait_since.store(coarse_now.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  m->reason.store(reason, std::memory_order_relaxed);
+  if (sched->cpus > 1) {
+    const std::int64_t until = now_ns() + thread_spin_ns;
+    do {
+      for (int i = 0; i < 32 && m->note.load(std::memory_order_acquire) == note_none; ++i)
+        cpu_relax();
+    } while (m->note.load(std::memory_order_acquire) == note_none && now_ns() < until);
+  }
+  std::uint32_t expected = note_none;
+  if (m->note.compare_exchange_strong(expected, note_asleep, std::memory_order_seq_cst)) {
+    thread_fell_asleep();
+    while (m->note.load(std::memory_order_acquire) == note_asleep) futex_wait(m->note, note_asleep);
+  }
+  m->note.store(note_none, std::memory_order_relaxed);
+  m->reason.store(detail::wait_reason::none, std::memory_order_relaxed);
+}
+
+void ready_thread(machine* m) noexcept {
+  if (m->note.exchange(note_ready, std::memory_order_seq_cst) == note_asleep) futex_wake(m->note);
+}
+
+/// The next goroutine to switch to directly; null: let the machine's own stack decide.
+RUNNEL_INLINE goroutine* next_local(machine* m) noexcept {
+  processor* p = m->p;
+  if (__builtin_expect(p == nullptr || p->attention.load(std::memory_order_relaxed), 0))
+    return nullptr;
+  if (__builtin_expect(--p->until_global == 0, 0)) return nullptr;
+  goroutine* g = p->pick(m);
+  if (g != nullptr)
+    p->tick.store(p->tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return g;
+}
+
+/// True: next may be entered at once. False: base has to wait for it or pass it on.
+RUNNEL_INLINE bool enter(machine* m, goroutine* next) noexcept {
+  if (__builtin_expect(
+          next->on_cpu.load(std::memory_order_acquire) != nullptr || next->locked_to != nullptr,
+          0)) {
+    m->pending = next;
+    return false;
+  }
+  next->on_cpu.store(m, std::memory_order_relaxed);
+  m->g = next;
+  m->running = next;
+  return true;
+}
+
+}  // namespace
+
+namespace {
+
+/// g stops here; `next` goes on (null: the machine's own stack decides). Returns when g is resumed.
+RUNNEL_INLINE void switch_from(machine* m, goroutine* g, goroutine* next) noexcept {
+  g->saved_errno = *m->errno_location;
+  if (__builtin_expect(m->eh->any(), 0)) {
+    g->eh = *m->eh;
+    *m->eh = {};
+  }
+  if (next != nullptr && enter(m, next)) {
+    announce_switch_to(*next, &g->asan_stack);
+    arch::switch_context(&g->context, &next->context, &g->on_cpu);
+  } else {
+    m->g = nullptr;
+    announce_switch_to_base(*m, &g->asan_stack);
+    arch::switch_context(&g->context, &m->base, &g->on_cpu);
+  }
+  announce_arrival(g->asan_stack);
+  m = g->on_cpu.load(std::memory_order_relaxed);
+  *m->errno_location = g->saved_errno;
+  if (__builtin_expect(g->eh.any(), 0)) {
+    *m->eh = g->eh;
+    g->eh = {};
+  }
+}
+
+}  // namespace
+
+void switch_away(machine* m, goroutine* g) noexcept {
+  goroutine* next = g->locked_to == nullptr ? next_local(m) : nullptr;
+  if (next != g) switch_from(m, g, next);
+}
+
+void finish_goroutine(machine* m, goroutine* g) noexcept {
+  *m->eh = {};
+  goroutine* next = m->locked_g == nullptr ? next_local(m) : nullptr;
+  if (next != nullptr && enter(m, next)) {
+    announce_switch_to(*next, nullptr);
+    arch::jump_context(&next->context, &g->on_cpu);
+  }
+  m->g = nullptr;
+  announce_switch_to_base(*m, nullptr);
+  arch::jump_context(&m->base, &g->on_cpu);
+}
+
+}  // namespace runnel::runtime
+
+namespace runnel::detail {
+
+using namespace runnel::runtime;  // NOLINT(google-build-using-namespace): this file is its other
+                                  // half half
+
+void park(wait_reason reason) noexcept {
+  machine* m = current_machine();
+  if (m == nullptr) m = static_cast<machine*>(attach_thread());
+  goroutine* g = m->g;
+  if (g == nullptr) return park_thread(m, reason);
+  g->wait_since.store(coarse_now.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  g->reason.store(reason, std::memory_order_relaxed);
+  if (m->p != nullptr) m->p->parked.add();
+  switch_away(m, g);
+  g->reason.store(wait_reason::none, std::memory_order_relaxed);
+}
+
+void ready(parker* who) noexcept {
+  if (who->what == parker::kind::thread) {
+    ready_thread(static_cast<machine*>(static_cast<thread*>(who)));
+    return;
+  }
+  auto* g = static_cast<goroutine*>(who);
+  g->reason.store(wait_reason::none, std::memory_order_relaxed);
+  enqueue(current_machine(), g, true);
+}
+
+namespace {
+
+struct wait_timer : timer_node {
+  explicit wait_timer(waiter& waits) noexcept : w(waits) {
+    fire = [](timer_node* node, steady_time) noexcept -> parker* {
+      waiter& ours = static_cast<wait_timer*>(node)->w;
+      parker* who = ours.who;
+      return ours.claim->try_claim(timed_out_tag) ? who : nullptr;
+    };
+  }
+  waiter& w;
+};
+
+}  // namespace
+
+bool park_until(wait_reason reason, waiter& w, steady_time deadline) noexcept {
+  wait_timer timer(w);
+  try {
+    timer_arm(timer, deadline);
+  } catch (const std::bad_alloc&) {
+    // No memory for one more timer: the wait ends now rather than never.
+    if (w.claim->try_claim(timed_out_tag)) return false;
+  }
+  park(reason);
+  timer_cancel(timer);
+  return w.claim->winner() != timed_out_tag;
+}
+
+void yield() noexcept {
+  machine* m = current_machine();
+  if (m == nullptr || m->g == nullptr) {
+    sched_yield();
+    return;
+  }
+  goroutine* g = m->g;
+  processor* p = m->p;
+  if (p != nullptr) {
+    p->yields.add();
+    if (__builtin_expect(!p->attention.load(std::memory_order_relaxed) && p->until_global > 1 &&
+                             g->locked_to == nullptr,
+                         1)) {
+      --p->until_global;
+      if (goroutine* next = p->rotate(m, g)) {
+        p->tick.store(p->tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        switch_from(m, g, next);
+        return;
+      }
+      if (p->looks_empty() && sched->global_size.load(std::memory_order_relaxed) == 0) return;
+    }
+  }
+  if (p == nullptr || p->push(m, g, false) == processor::pushed::refused) {
+    sched->global_push(g);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    wake_processor();
+  }
+  switch_away(m, g);
+}
+
+}  // namespace runnel::detail

@@ -1,0 +1,281 @@
+#include "runtime/scheduler.hpp"
+
+#include <time.h>
+
+#include <new>
+
+#include "runtime/create_machine.hpp"
+#include "runtime/futex.hpp"
+#include "runtime/netpoll.hpp"
+#include "runtime/stack_depot.hpp"
+
+namespace runnel::runtime {
+
+constinit std::atomic<std::int64_t> coarse_now{0};
+
+std::int64_t now_ns() noexcept {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
+}
+
+// ---- the global queue
+
+void scheduler::global_push_chain(goroutine* first, goroutine* last, std::uint32_t n) noexcept {
+  global_lock.lock();
+  last->next = nullptr;
+  (global_first == nullptr ? global_first : global_last->next) = first;
+  global_last = last;
+  global_size.store(global_size.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  global_lock.unlock();
+}
+
+goroutine* scheduler::global_pick(machine* me, processor* p) noexcept {
+  if (global_size.load(std::memory_order_relaxed) == 0) return nullptr;
+  global_lock.lock();
+  const std::uint32_t size = global_size.load(std::memory_order_relaxed);
+  goroutine* g = global_first;
+  if (g == nullptr) {
+    global_lock.unlock();
+    return nullptr;
+  }
+  std::uint32_t share = 1;
+  if (p != nullptr) {
+    share = size / procs.load(std::memory_order_relaxed) + 1;
+    if (share > size) share = size;
+    if (share > processor::ring_size / 2) share = processor::ring_size / 2;
+  }
+  goroutine* rest = g->next;
+  goroutine* last = g;
+  for (std::uint32_t i = 1; i < share; ++i) last = last->next;
+  global_first = last->next;
+  if (global_first == nullptr) global_last = nullptr;
+  global_size.store(size - share, std::memory_order_relaxed);
+  global_lock.unlock();
+  goroutine* refused_first = nullptr;
+  goroutine* refused_last = nullptr;
+  std::uint32_t refused = 0;
+  for (std::uint32_t i = 1; i < share; ++i) {
+    goroutine* next = rest->next;
+    if (p->push(me, rest, false) == processor::pushed::refused) {
+      rest->next = nullptr;
+      (refused_first == nullptr ? refused_first : refused_last->next) = rest;
+      refused_last = rest;
+      ++refused;
+    }
+    rest = next;
+  }
+  if (refused != 0) global_push_chain(refused_first, refused_last, refused);
+  return g;
+}
+
+// ---- processors changing hands
+
+void acquire_processor(machine* m, processor* p) noexcept {
+  p->m.store(m, std::memory_order_relaxed);
+  m->p = p;
+  // A thief may be inside; lock_plain waits for it and sees no bias to revoke (release cleared it).
+  p->lock.lock_plain();
+  p->lock.bias_to(m);
+  p->lock.unlock_plain();
+}
+
+processor* release_processor(machine* m) noexcept {
+  processor* p = m->p;
+  m->p = nullptr;
+  p->m.store(nullptr, std::memory_order_relaxed);
+  p->lock.lock_plain();  // clears the bias; costs no fence, the bias being our own
+  p->lock.unlock_plain();
+  return p;
+}
+
+processor* take_idle_processor_locked() noexcept {
+  processor* p = sched->idle_p;
+  if (p == nullptr) return nullptr;
+  sched->idle_p = p->next_idle;
+  p->idle = false;
+  sched->idle_ps.fetch_sub(1, std::memory_order_seq_cst);
+  return p;
+}
+
+void put_idle_processor_locked(processor* p) noexcept {
+  if (p->detached) {  // while it was being given up: its successor stands at its index
+    p->detached = false;
+    p->attention.store(false, std::memory_order_relaxed);
+    p->next_idle = sched->spare_p;
+    sched->spare_p = p;
+    return;
+  }
+  p->next_idle = sched->idle_p;
+  p->idle = true;
+  sched->idle_p = p;
+  sched->idle_ps.fetch_add(1, std::memory_order_seq_cst);
+}
+
+processor* take_idle_processor() noexcept {
+  if (sched->idle_ps.load(std::memory_order_relaxed) == 0) return nullptr;
+  sched->lock.lock();
+  processor* p = take_idle_processor_locked();
+  sched->lock.unlock();
+  if (p != nullptr) wake_sysmon();
+  return p;
+}
+
+void put_idle_processor(processor* p) noexcept {
+  sched->lock.lock();
+  put_idle_processor_locked(p);
+  sched->lock.unlock();
+}
+
+bool start_machine(processor* p, bool searching) noexcept {
+  wake_sysmon();
+  sched->lock.lock();
+  machine* m = sched->idle_m;
+  if (m != nullptr) {
+    sched->idle_m = m->next_idle;
+    --sched->asleep;
+    m->handed = p;
+    m->searching = searching;
+    sched->lock.unlock();
+    sched->wakeups.fetch_add(1, std::memory_order_relaxed);
+    m->note.store(1, std::memory_order_release);
+    futex_wake(m->note);
+    return true;
+  }
+  m = sched->poller.load(std::memory_order_relaxed);
+  if (m != nullptr) {
+    sched->poller.store(nullptr, std::memory_order_relaxed);
+    --sched->asleep;
+    m->handed = p;
+    m->searching = searching;
+    sched->lock.unlock();
+    sched->wakeups.fetch_add(1, std::memory_order_relaxed);
+    netpoll_interrupt();
+    return true;
+  }
+  ++sched->machines;
+  sched->lock.unlock();
+  if (create_machine(p, searching)) return true;
+  // No thread to be had: the work waits in the global queue, and sysmon tries again as long as it
+  // does.
+  goroutine* first = nullptr;
+  goroutine* last = nullptr;
+  const std::uint32_t n = p->drain(first, last, false);
+  if (n != 0) sched->global_push_chain(first, last, n);
+  sched->lock.lock();
+  --sched->machines;
+  put_idle_processor_locked(p);
+  sched->lock.unlock();
+  if (searching) sched->searching.fetch_sub(1, std::memory_order_seq_cst);
+  return false;
+}
+
+void wake_processor() noexcept {
+  if (sched->idle_ps.load(std::memory_order_seq_cst) == 0) return;
+  int none = 0;
+  if (sched->searching.load(std::memory_order_seq_cst) != 0 ||
+      !sched->searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) {
+    return;
+  }
+  processor* p = take_idle_processor();
+  if (p == nullptr) {
+    sched->searching.fetch_sub(1, std::memory_order_seq_cst);
+    return;
+  }
+  start_machine(p, true);
+}
+
+void enqueue(machine* m, goroutine* g, bool as_next) noexcept {
+  if (__builtin_expect(m != nullptr && m->p != nullptr, 1)) {
+    switch (m->p->push(m, g, as_next)) {
+      case processor::pushed::as_next:
+        return;
+      case processor::pushed::queued:
+        if (sched->idle_ps.load(std::memory_order_relaxed) != 0 &&
+            sched->searching.load(std::memory_order_relaxed) == 0) {
+          wake_processor();
+        }
+        return;
+      case processor::pushed::refused:
+        break;
+    }
+  }
+  sched->global_push(g);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  wake_processor();
+}
+
+void hand_off(processor* p) noexcept {
+  if (!p->looks_empty() || sched->global_size.load(std::memory_order_relaxed) != 0) {
+    sched->handoffs.fetch_add(1, std::memory_order_relaxed);
+    start_machine(p, false);
+    return;
+  }
+  put_idle_processor(p);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (sched->global_size.load(std::memory_order_relaxed) != 0) wake_processor();
+}
+
+// ---- stalled machines
+
+processor* detach_processor(processor* p, bool replace) noexcept {
+  processor* fresh = nullptr;
+  if (replace) {
+    sched->lock.lock();
+    fresh = sched->spare_p;
+    if (fresh != nullptr) sched->spare_p = fresh->next_idle;
+    sched->lock.unlock();
+    if (fresh == nullptr && (fresh = make_processor()) == nullptr) return nullptr;
+    fresh->index = p->index;
+  }
+  goroutine* first = nullptr;
+  goroutine* last = nullptr;
+  std::uint32_t n = 0;
+  sched->lock.lock();
+  const bool held = !p->idle && !p->detached && p->m.load(std::memory_order_relaxed) != nullptr &&
+                    sched->all[p->index].load(std::memory_order_relaxed) == p;
+  if (held) {
+    n = p->drain(first, last, true);
+    sched->all[p->index].store(fresh, std::memory_order_release);
+    p->attention.store(true, std::memory_order_release);
+  } else if (fresh != nullptr) {
+    fresh->next_idle = sched->spare_p;
+    sched->spare_p = fresh;
+  }
+  sched->lock.unlock();
+  if (!held) return nullptr;
+  if (n != 0) sched->global_push_chain(first, last, n);
+  sched->detached.fetch_add(1, std::memory_order_relaxed);
+  return fresh;
+}
+
+processor* make_processor() noexcept {
+  auto* p = new (std::nothrow) processor();
+  if (p == nullptr) return nullptr;
+  p->next_made = sched->made.load(std::memory_order_relaxed);
+  while (!sched->made.compare_exchange_weak(p->next_made, p, std::memory_order_release)) {
+  }
+  return p;
+}
+
+void retire_processor(machine* m) noexcept {
+  processor* p = release_processor(m);
+  goroutine* first = nullptr;
+  goroutine* last = nullptr;
+  const std::uint32_t n = p->drain(first, last, false);
+  if (n != 0) sched->global_push_chain(first, last, n);
+  flush_free_list(p);
+  p->detached = false;  // nobody else looks at p now: it is neither in `all` nor held
+  p->attention.store(false, std::memory_order_relaxed);
+  sched->lock.lock();
+  p->next_idle = sched->spare_p;
+  sched->spare_p = p;
+  sched->lock.unlock();
+  if (n != 0) wake_processor();
+}
+
+void poke_poller() noexcept {
+  if (sched->poller.load(std::memory_order_seq_cst) != nullptr) netpoll_interrupt();
+}
+
+}  // namespace runnel::runtime

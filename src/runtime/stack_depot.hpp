@@ -1,0 +1,35 @@
+// Free goroutines, each with its stack: a free list per processor (last in, first out: the stack
+// used last is the one in cache) over a shared depot. First touch of a stack costs 2.4 us here, a
+// recycled one nothing, so recycling is what makes `go` cheap.
+#pragma once
+
+#include <cstddef>
+
+#include "runtime/goroutine.hpp"
+#include "runtime/processor.hpp"
+
+namespace runnel::runtime {
+
+/// How many free goroutines a processor keeps, and how many it exchanges with the depot at a time.
+inline constexpr std::uint32_t free_list_limit = 128;
+inline constexpr std::uint32_t free_list_batch = 64;
+
+/// A goroutine of the class from p's free list (null p: none), the depot or fresh memory; null when
+/// memory is exhausted.
+goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept;
+/// Takes g back, when it has finished or was never started. g's stack may still be stood on by the
+/// holder of p, who must leave it before p's free list is used by anyone else.
+void give_goroutine(processor* p, goroutine* g) noexcept;
+/// The block that lies in the stack slot [low, high).
+goroutine* goroutine_of_stack(std::uintptr_t low, std::uintptr_t high) noexcept;
+/// Moves all of p's free goroutines to the depot.
+void flush_free_list(processor* p) noexcept;
+
+/// Gives the memory of stacks that lie in the depot back to the kernel, all but their top page. At
+/// most `budget` stacks; true if there may be more to do. sysmon calls it when little else runs.
+bool trim_depot(std::size_t budget) noexcept;
+
+/// Free goroutines in the depot.
+std::size_t depot_size() noexcept;
+
+}  // namespace runnel::runtime

@@ -1,0 +1,222 @@
+#include "runtime/timer_heap.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace runnel::runtime {
+
+using detail::parker;
+using detail::timer_node;
+
+namespace {
+
+/// The first tick after `now`; those between are dropped.
+std::int64_t next_tick(std::int64_t when, std::int64_t period, std::int64_t now) noexcept {
+  const std::int64_t last = when + (now - when) / period * period;  // <= now
+  return period < latest_deadline - last ? last + period : latest_deadline;
+}
+
+bool drained(timer_node& node, detail::timer_drain drain) noexcept {
+  return drain != nullptr && drain(node);
+}
+
+}  // namespace
+
+class timer_heap::guard {
+ public:
+  explicit guard(detail::object_lock& l) noexcept : lock_(l) { lock_.lock(lock_slot); }
+  ~guard() { lock_.unlock(lock_slot); }
+  guard(const guard&) = delete;
+  guard& operator=(const guard&) = delete;
+
+ private:
+  detail::object_lock& lock_;
+};
+
+timer_heap::~timer_heap() { std::free(block_); }
+
+bool timer_heap::arm(timer_node& node, std::int64_t when, std::int64_t period, unsigned self) {
+  guard hold(lock_);
+  node.shard.store(self, std::memory_order_relaxed);
+  return insert(node, when, period);
+}
+
+timer_heap::found timer_heap::cancel(timer_node& node, unsigned self,
+                                     detail::timer_drain drain) noexcept {
+  guard hold(lock_);
+  if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
+  if (node.index == 0) return drained(node, drain) ? found::armed : found::idle;
+  remove(node.index - 1);
+  node.index = 0;
+  publish();
+  shrink();
+  if (node.period != 0) drained(node, drain);
+  return found::armed;
+}
+
+timer_heap::found timer_heap::reset(timer_node& node, const arming& how, unsigned self,
+                                    unsigned target, bool& earliest) {
+  guard hold(lock_);
+  if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
+  if (node.index == 0) {
+    if (self != target) {
+      node.shard.store(target, std::memory_order_relaxed);
+      return found::elsewhere;
+    }
+    const bool had = drained(node, how.drain);
+    earliest = insert(node, how.when, how.period);
+    return had ? found::armed : found::idle;
+  }
+  if (how.armed == if_armed::keep) return found::armed;
+  if (node.period != 0) drained(node, how.drain);
+  const std::size_t at = node.index - 1;
+  const bool sooner = how.when < node.when;
+  node.when = how.when;
+  node.period = how.period;
+  if (sooner) {
+    sift_up(at, {how.when, &node});
+  } else {
+    sift_down(at, {how.when, &node});
+  }
+  earliest = publish();
+  return found::armed;
+}
+
+std::int64_t timer_heap::run_expired(std::int64_t now, ready_fn ready) noexcept {
+  std::int64_t deadline = next.load(std::memory_order_acquire);
+  if (deadline > now) return deadline;
+  constexpr int batch_size = 64;
+  const detail::steady_time at{std::chrono::nanoseconds(now)};
+  int fired = batch_size;
+  while (fired == batch_size) {
+    parker* batch[batch_size];
+    int waiting = 0;
+    {
+      guard hold(lock_);
+      for (fired = 0; fired < batch_size && size_ != 0 && heap_[0].when <= now; ++fired) {
+        timer_node* node = heap_[0].node;
+        if (node->period > 0) {
+          node->when = next_tick(node->when, node->period, now);
+          sift_down(0, {node->when, node});
+        } else {
+          remove(0);
+          node->index = 0;
+        }
+        // The node may be gone when fire returns.
+        if (parker* p = node->fire(node, at)) batch[waiting++] = p;
+      }
+      publish();
+      deadline = next.load(std::memory_order_relaxed);
+      shrink();
+    }
+    for (int i = 0; i < waiting; ++i) ready(batch[i]);
+  }
+  return deadline;
+}
+
+std::size_t timer_heap::size() noexcept {
+  guard hold(lock_);
+  return size_;
+}
+
+bool timer_heap::insert(timer_node& node, std::int64_t when, std::int64_t period) {
+  if (size_ == capacity_ && !set_capacity(std::max<std::size_t>(capacity_ * 2, 64))) {
+    throw std::bad_alloc();
+  }
+  node.when = when;
+  node.period = period;
+  sift_up(size_++, {when, &node});
+  return publish();
+}
+
+/// Takes the entry at `at` out; its node's index is the caller's to clear.
+void timer_heap::remove(std::size_t at) noexcept {
+  const entry last = heap_[--size_];
+  if (at == size_) return;
+  if (at != 0 && last.when < heap_[(at - 1) / 4].when) {
+    sift_up(at, last);
+  } else {
+    sift_down(at, last);
+  }
+}
+
+void timer_heap::place(std::size_t at, entry e) noexcept {
+  heap_[at] = e;
+  e.node->index = static_cast<std::uint32_t>(at + 1);
+}
+
+/// Puts e at `at` or above it.
+void timer_heap::sift_up(std::size_t at, entry e) noexcept {
+  while (at != 0) {
+    const std::size_t parent = (at - 1) / 4;
+    if (heap_[parent].when <= e.when) break;
+    place(at, heap_[parent]);
+    at = parent;
+  }
+  place(at, e);
+}
+
+/// Puts e at `at` or below it.
+void timer_heap::sift_down(std::size_t at, entry e) noexcept {
+  for (std::size_t first = 4 * at + 1; first < size_; first = 4 * at + 1) {
+    const std::size_t child = earliest_child(first);
+    if (heap_[child].when >= e.when) break;
+    place(at, heap_[child]);
+    at = child;
+  }
+  place(at, e);
+}
+
+/// The earliest of the up to four siblings that begin at `first`.
+std::size_t timer_heap::earliest_child(std::size_t first) const noexcept {
+  if (first + 4 <= size_) {
+    const std::size_t a = heap_[first + 1].when < heap_[first].when ? first + 1 : first;
+    const std::size_t b = heap_[first + 3].when < heap_[first + 2].when ? first + 3 : first + 2;
+    return heap_[b].when < heap_[a].when ? b : a;
+  }
+  std::size_t best = first;
+  for (std::size_t i = first + 1; i < size_; ++i) {
+    if (heap_[i].when < heap_[best].when) best = i;
+  }
+  return best;
+}
+
+/// Brings `next` up to date. True if it moved to an earlier time.
+bool timer_heap::publish() noexcept {
+  const std::int64_t was = next.load(std::memory_order_relaxed);
+  const std::int64_t is = size_ == 0 ? no_deadline : heap_[0].when;
+  if (is != was) next.store(is, std::memory_order_release);
+  return is < was;
+}
+
+/// Moves the heap to an array of `capacity` entries; false, and no change, if there is no memory.
+bool timer_heap::set_capacity(std::size_t capacity) noexcept {
+  // realloc, because the kernel moves a large block without copying it. It keeps the alignment of
+  // those; a small block may have to be slid by a few entries.
+  constexpr std::size_t slack = detail::cache_line / sizeof(entry);
+  const std::size_t offset =
+      block_ == nullptr
+          ? 0
+          : static_cast<std::size_t>(reinterpret_cast<char*>(heap_) - static_cast<char*>(block_));
+  void* block = std::realloc(block_, (capacity + slack) * sizeof(entry));
+  if (block == nullptr) return false;
+  const std::uintptr_t base = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t children =
+      (base + sizeof(entry) + detail::cache_line - 1) & ~(detail::cache_line - 1);
+  entry* heap = reinterpret_cast<entry*>(children) - 1;
+  if (size_ != 0) std::memmove(heap, static_cast<char*>(block) + offset, size_ * sizeof(entry));
+  block_ = block;
+  heap_ = heap;
+  capacity_ = capacity;
+  return true;
+}
+
+/// Gives memory back when seven eighths of a large array have fallen empty.
+void timer_heap::shrink() noexcept {
+  if (capacity_ <= kept_capacity || size_ >= capacity_ / 8) return;
+  set_capacity(std::max(capacity_ / 4, kept_capacity));
+}
+
+}  // namespace runnel::runtime

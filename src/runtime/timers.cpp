@@ -1,0 +1,127 @@
+// detail/timer_node.hpp on top of the shards.
+#include "runtime/timers.hpp"
+
+#include <algorithm>
+#include <new>
+#include <runnel/detail/park.hpp>
+
+namespace runnel::runtime {
+namespace {
+
+using detail::steady_time;
+using detail::timer_node;
+
+// Never destroyed: machines look at their shards while static destructors run.
+union immortal_shards {
+  constexpr immortal_shards() noexcept : heaps{} {}
+  ~immortal_shards() {}
+  timer_heap heaps[max_timer_shards];
+};
+constinit immortal_shards shards;
+
+// One more than the highest shard ever armed in; only grows.
+constinit std::atomic<unsigned> shards_in_use{0};
+
+std::int64_t nanoseconds_of(steady_time t) noexcept {
+  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch());
+  return std::min<std::int64_t>(since.count(), latest_deadline);
+}
+
+/// The shard to arm in, announced to those who look for deadlines.
+unsigned choose_shard() noexcept {
+  const unsigned shard = timer_shard_hint();
+  unsigned known = shards_in_use.load(std::memory_order_relaxed);
+  while (known <= shard &&
+         !shards_in_use.compare_exchange_weak(known, shard + 1, std::memory_order_seq_cst)) {
+  }
+  return shard;
+}
+
+void let_go(detail::parker* p) noexcept {
+  if (p->what == detail::parker::kind::call) {
+    auto* call = static_cast<detail::timer_call*>(p);
+    call->run(call);
+  } else {
+    detail::ready(p);
+  }
+}
+
+/// Arms a node that other threads may know of. True if it was armed.
+bool rearm(timer_node& node, const timer_heap::arming& how) {
+  const unsigned target = choose_shard();
+  for (;;) {
+    const unsigned shard = node.shard.load(std::memory_order_relaxed);
+    bool earliest = false;
+    const timer_heap::found as = shards.heaps[shard].reset(node, how, shard, target, earliest);
+    if (as == timer_heap::found::elsewhere) continue;
+    if (earliest) timer_earliest_changed(shard, how.when);
+    return as == timer_heap::found::armed;
+  }
+}
+
+}  // namespace
+
+void run_expired_timers(unsigned shard, std::int64_t now) noexcept {
+  shards.heaps[shard].run_expired(now, &let_go);
+}
+
+std::int64_t next_deadline(unsigned shard) noexcept {
+  return shards.heaps[shard].next.load(std::memory_order_acquire);
+}
+
+std::int64_t next_deadline() noexcept {
+  std::int64_t earliest = no_deadline;
+  const unsigned n = timer_shards();
+  for (unsigned i = 0; i < n; ++i) earliest = std::min(earliest, next_deadline(i));
+  return earliest;
+}
+
+unsigned timer_shards() noexcept { return shards_in_use.load(std::memory_order_acquire); }
+
+void abandon_timers() noexcept {
+  for (timer_heap& heap : shards.heaps) ::new (&heap) timer_heap();
+}
+
+std::size_t armed_timers() noexcept {
+  std::size_t sum = 0;
+  const unsigned n = timer_shards();
+  for (unsigned i = 0; i < n; ++i) sum += shards.heaps[i].size();
+  return sum;
+}
+
+}  // namespace runnel::runtime
+
+namespace runnel::detail {
+
+using runtime::shards;
+using runtime::timer_heap;
+using found = timer_heap::found;
+
+void timer_arm(timer_node& node, steady_time when, std::chrono::nanoseconds period) {
+  const unsigned shard = runtime::choose_shard();
+  const std::int64_t deadline = runtime::nanoseconds_of(when);
+  if (shards.heaps[shard].arm(node, deadline, period.count(), shard)) {
+    runtime::timer_earliest_changed(shard, deadline);
+  }
+}
+
+bool timer_cancel(timer_node& node, timer_drain drain) noexcept {
+  for (;;) {
+    const unsigned shard = node.shard.load(std::memory_order_relaxed);
+    const found as = shards.heaps[shard].cancel(node, shard, drain);
+    if (as != found::elsewhere) return as == found::armed;
+  }
+}
+
+bool timer_reset(timer_node& node, steady_time when, std::chrono::nanoseconds period,
+                 timer_drain drain) {
+  return runtime::rearm(
+      node, {runtime::nanoseconds_of(when), period.count(), timer_heap::if_armed::move, drain});
+}
+
+bool timer_arm_if_idle(timer_node& node, steady_time when) {
+  return runtime::rearm(node,
+                        {runtime::nanoseconds_of(when), 0, timer_heap::if_armed::keep, nullptr});
+}
+
+}  // namespace runnel::detail
