@@ -1,0 +1,296 @@
+// Select: waits on several channels, time-outs and other things at once and does exactly one of them.
+//
+//   runnel::select(                                         // select {
+//       runnel::on_recv(jobs, [&](job j) { run(j); }),      // case j := <-jobs: run(j)
+//       runnel::on_send(results, r),                        // case results <- r:
+//       runnel::on_timeout(1s, [] { give_up(); }),          // case <-time.After(time.Second): ...
+//       runnel::otherwise([] {}));                          // default: }
+//
+// Rules
+//  - Of several ready cases one is chosen uniformly at random; the others have no effect. otherwise
+//    is chosen only if at one moment none was ready.
+//  - A handler runs after the select has committed, outside every lock, in the calling goroutine. It
+//    may throw, block and select again.
+//  - A case on a nil channel is never ready. A send case on a closed channel throws
+//    panic("send on closed channel"). The same channel may be in several cases, sending and
+//    receiving; a select never meets itself.
+//  - An lvalue channel, handler or output is referred to, not copied; the channel's reference count
+//    is left alone.
+//  - Nothing is allocated by a select of any number of cases given as arguments, nor by a span of up
+//    to 16.
+// Synchronizes: the chosen case as its send, receive, lock, ... does; otherwise and time-outs do not.
+// Complexity: linear in the number of cases; a select that has to wait sorts them by address.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <runnel/chan.hpp>
+#include <runnel/detail/select_chan.hpp>
+#include <runnel/detail/select_core.hpp>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+namespace runnel {
+
+/// Receives from c and drops the value; chosen also when c is closed. Go: case <-c:
+template <detail::chan_that_receives C>
+auto on_recv(C&& c) {
+  using T = detail::carried<C>;
+  constexpr bool owned = !std::is_lvalue_reference_v<C>;
+  if constexpr (std::is_void_v<T>) {
+    return detail::recv_case_void<owned, detail::no_handler>(
+        detail::chan_ref<owned>(std::forward<C>(c)), {});
+  } else {
+    return detail::recv_case<T, owned, detail::recv_ignored<T>>(
+        detail::chan_ref<owned>(std::forward<C>(c)), {});
+  }
+}
+
+/// Receives from c into what `to` is:
+///   T& out                  assigned; T{} when c is closed and drained      Go: case out = <-c:
+///   std::optional<T>& out   assigned; empty when c is closed and drained    Go: case out, ok = <-c:
+///   f(T)                    called; with T{} when c is closed and drained
+///   f(std::optional<T>)     called; with an empty one when c is closed and drained
+///   f()                     called; the value is dropped
+/// A generic callable gets a T. For chan<void>: f(). What moving a T throws comes out of select.
+template <detail::chan_that_receives C, class To>
+auto on_recv(C&& c, To&& to) {
+  using T = detail::carried<C>;
+  constexpr bool owned = !std::is_lvalue_reference_v<C>;
+  if constexpr (std::is_void_v<T>) {
+    static_assert(std::is_invocable_v<To&>, "the handler of a case on chan<void> takes nothing");
+    return detail::recv_case_void<owned, To>(detail::chan_ref<owned>(std::forward<C>(c)),
+                                             std::forward<To>(to));
+  } else if constexpr (std::is_same_v<To, T&>) {
+    return detail::recv_case<T, owned, detail::recv_into<T>>(
+        detail::chan_ref<owned>(std::forward<C>(c)), {std::addressof(to)});
+  } else if constexpr (std::is_same_v<To, std::optional<T>&>) {
+    return detail::recv_case<T, owned, detail::recv_into_optional<T>>(
+        detail::chan_ref<owned>(std::forward<C>(c)), {std::addressof(to)});
+  } else {
+    return detail::recv_case<T, owned, detail::recv_call<T, To>>(
+        detail::chan_ref<owned>(std::forward<C>(c)), {std::forward<To>(to)});
+  }
+}
+
+/// Sends v, then calls f(). v is copied or moved from, as it was passed, only if this case is chosen;
+/// otherwise the caller's object is untouched. v must stay as it is until select returns.
+/// What copying or moving v throws comes out of select; nothing was sent then.
+/// Go: case c <- v:
+template <detail::chan_that_sends C, class V, class F>
+  requires(!std::is_void_v<detail::carried<C>>)
+auto on_send(C&& c, V&& v, F&& f) {
+  using T = detail::carried<C>;
+  constexpr bool owned = !std::is_lvalue_reference_v<C>;
+  static_assert(std::is_convertible_v<V&&, T>, "the channel does not carry values of this type");
+  return detail::send_case<T, owned, detail::sent_value<T, V&&>, F>(
+      detail::chan_ref<owned>(std::forward<C>(c)), std::forward<V>(v), std::forward<F>(f));
+}
+template <detail::chan_that_sends C, class V>
+  requires(!std::is_void_v<detail::carried<C>>)
+auto on_send(C&& c, V&& v) {
+  return on_send(std::forward<C>(c), std::forward<V>(v), detail::no_handler{});
+}
+
+/// The same for chan<void>: on_send(c) and on_send(c, f).
+template <detail::chan_that_sends C, class F = detail::no_handler>
+  requires(std::is_void_v<detail::carried<C>>)
+auto on_send(C&& c, F&& f = {}) {
+  constexpr bool owned = !std::is_lvalue_reference_v<C>;
+  return detail::send_case_void<owned, F>(detail::chan_ref<owned>(std::forward<C>(c)),
+                                          std::forward<F>(f));
+}
+
+/// Ready once d has passed since the select began (at once if d <= 0). Creates no channel and no heap
+/// object. d is rounded up to nanoseconds. Go: case <-time.After(d):
+template <class Rep, class Period, class F = detail::no_handler>
+auto on_timeout(const std::chrono::duration<Rep, Period>& d, F&& f = {}) {
+  return detail::time_case<F>(detail::select_kind::after, detail::saturated_nanoseconds(d),
+                              std::forward<F>(f));
+}
+
+/// Ready from the time t on.
+template <class Duration, class F = detail::no_handler>
+auto on_deadline(const std::chrono::time_point<std::chrono::steady_clock, Duration>& t,
+                 F&& f = {}) {
+  return detail::time_case<F>(detail::select_kind::at,
+                              detail::saturated_nanoseconds(t.time_since_epoch()),
+                              std::forward<F>(f));
+}
+
+/// Chosen if no other case is ready: the select never blocks. At most one in a select.
+/// Go: default:
+template <class F = detail::no_handler>
+auto otherwise(F&& f = {}) {
+  return detail::otherwise_case<F>(std::forward<F>(f));
+}
+
+/// Any one case, for selects whose number of cases is known only at run time. Made implicitly from
+/// what on_recv, on_send, ... return; owns the channel, the value and the handler (but not what an
+/// output refers to). Move-only. May be used for any number of selects: a value to be sent is copied
+/// each time it is sent; if T cannot be copied, it is moved from the first time.
+class select_case {
+  template <class C>
+  using owned_t = decltype(std::declval<C>().owned());
+
+ public:
+  template <detail::select_case_like C>
+    requires(!std::is_lvalue_reference_v<C> && !std::is_same_v<C, select_case>)
+  select_case(C&& c) {
+    using owned = owned_t<C>;
+    if constexpr (fits<owned>) {
+      ::new (static_cast<void*>(space_)) owned(std::move(c).owned());
+    } else {
+      ::new (static_cast<void*>(space_)) owned*(new owned(std::move(c).owned()));
+    }
+    how_ = &how_to<owned>;
+  }
+  select_case(select_case&& other) noexcept : how_(other.how_) {
+    if (how_ != nullptr) how_->relocate(space_, other.space_);
+    other.how_ = nullptr;
+  }
+  select_case& operator=(select_case&& other) noexcept {
+    if (this != &other) {
+      if (how_ != nullptr) how_->destroy(space_);
+      how_ = std::exchange(other.how_, nullptr);
+      if (how_ != nullptr) how_->relocate(space_, other.space_);
+    }
+    return *this;
+  }
+  ~select_case() {
+    if (how_ != nullptr) how_->destroy(space_);
+  }
+
+  // For select.
+  void prepare(detail::select_record& r) noexcept { how_->prepare(space_, r); }
+  void finish(const detail::select_record& r) { how_->finish(space_, r); }
+
+ private:
+  struct functions {
+    void (*prepare)(void* space, detail::select_record& r) noexcept;
+    void (*finish)(void* space, const detail::select_record& r);
+    void (*relocate)(void* to, void* from) noexcept;
+    void (*destroy)(void* space) noexcept;
+  };
+  static constexpr std::size_t space = 72;
+
+  template <class Owned>
+  static constexpr bool fits = sizeof(Owned) <= space &&
+                               alignof(Owned) <= alignof(std::max_align_t) &&
+                               std::is_nothrow_move_constructible_v<Owned>;
+  template <class Owned>
+  static Owned& get(void* p) noexcept {
+    if constexpr (fits<Owned>) {
+      return *static_cast<Owned*>(p);
+    } else {
+      return **static_cast<Owned**>(p);
+    }
+  }
+  template <class Owned>
+  static void relocate(void* to, void* from) noexcept {
+    if constexpr (fits<Owned>) {
+      ::new (to) Owned(std::move(get<Owned>(from)));
+      get<Owned>(from).~Owned();
+    } else {
+      ::new (to) Owned*(&get<Owned>(from));
+    }
+  }
+  template <class Owned>
+  static void destroy(void* p) noexcept {
+    if constexpr (fits<Owned>) {
+      get<Owned>(p).~Owned();
+    } else {
+      delete &get<Owned>(p);
+    }
+  }
+  template <class Owned>
+  static constexpr functions how_to{
+      [](void* p, detail::select_record& r) noexcept { get<Owned>(p).prepare(r); },
+      [](void* p, const detail::select_record& r) { get<Owned>(p).finish(r); },
+      &relocate<Owned>, &destroy<Owned>};
+
+  alignas(std::max_align_t) std::byte space_[space];
+  const functions* how_;
+};
+
+namespace detail {
+
+template <bool Ordered, class... Cases>
+std::size_t select_cases(Cases&... cases) {
+  constexpr std::size_t n = sizeof...(Cases);
+  std::array<select_record, n> records;
+  alignas(chan_waiter) std::byte space[n * select_space];
+  std::size_t i = 0;
+  (cases.prepare(records[i++]), ...);
+  const std::size_t chosen = select_run(records.data(), n, space, Ordered);
+  i = 0;
+  ((chosen == i++ ? cases.finish(records[chosen]) : void()), ...);
+  return chosen;
+}
+
+/// One case and otherwise: no engine. Chosen is what the non-blocking operation says.
+template <class Case, class Otherwise>
+bool select_or_else(Case& c, Otherwise& other) {
+  if (c.try_run()) return true;
+  other.finish({});
+  return false;
+}
+
+template <bool Ordered>
+[[noreturn]] std::size_t select_from() {
+  select_nothing();
+}
+template <bool Ordered, class A>
+std::size_t select_from(A& a) {
+  if constexpr (requires { a.run(); }) {
+    a.run();
+    return 0;
+  } else {
+    return select_cases<Ordered>(a);
+  }
+}
+template <bool Ordered, class A, class B>
+std::size_t select_from(A& a, B& b) {
+  static_assert(!(is_otherwise<A> && is_otherwise<B>), "a select has at most one otherwise");
+  if constexpr (is_otherwise<B> && requires { a.try_run(); }) {
+    return select_or_else(a, b) ? 0 : 1;
+  } else if constexpr (is_otherwise<A> && requires { b.try_run(); }) {
+    return select_or_else(b, a) ? 1 : 0;
+  } else {
+    return select_cases<Ordered>(a, b);
+  }
+}
+template <bool Ordered, class A, class B, class C, class... More>
+std::size_t select_from(A& a, B& b, C& c, More&... more) {
+  static_assert(is_otherwise<A> + is_otherwise<B> + is_otherwise<C> + (0 + ... + is_otherwise<More>) <=
+                    1,
+                "a select has at most one otherwise");
+  return select_cases<Ordered>(a, b, c, more...);
+}
+
+}  // namespace detail
+
+/// Waits until one of the cases can go on, does it, calls its handler and returns its index in the
+/// order written. Blocks unless there is an otherwise; select() blocks for ever.
+/// Throws panic("send on closed channel") and whatever the handler throws. Go: select {...}
+template <detail::select_case_like... Cases>
+std::size_t select(Cases... cases) {
+  return detail::select_from<false>(cases...);
+}
+
+/// As select, but takes the first ready case in the order written, instead of a random one. If it has
+/// to wait, whichever becomes ready first is taken.
+template <detail::select_case_like... Cases>
+std::size_t select_ordered(Cases... cases) {
+  return detail::select_from<true>(cases...);
+}
+
+/// The same for any number of cases. Allocates above 16. Throws also std::bad_alloc and, for more
+/// than one otherwise, panic("reflect.Select: multiple default cases"). Go: reflect.Select
+RUNNEL_API std::size_t select(std::span<select_case> cases);
+RUNNEL_API std::size_t select_ordered(std::span<select_case> cases);
+
+}  // namespace runnel

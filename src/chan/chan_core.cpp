@@ -1,0 +1,302 @@
+// Channels: who meets whom, and when.
+//
+// States of a channel, seen with its lock free
+//   open, c buffered of C:   c < C: sends go into the ring at once.   c > 0: receives come out of it.
+//   receivers wait:          only at c == 0. The next send goes straight to the first of them.
+//   senders wait:            only at c == C. The next receive takes the oldest element and lets the
+//                            first of them fill the freed slot (C == 0: takes its element directly).
+//   closed:                  nobody waits; what is buffered is still received, then "closed".
+// Each operation looks once, under the lock, and either completes, or links itself and parks; so
+// whoever came first is served first, and a new arrival cannot overtake: it completes at once only in
+// states in which nobody of its kind waits.
+//
+// Why no wakeup is lost. A waiter is linked under the lock in the same section in which its operation
+// was found impossible. Whatever makes it possible (a send, a receive, close) happens in a later
+// section, sees the waiter, and pops it: the popped waiter is completed by that operation, no other
+// can find it any more, and it is made ready exactly once. It may be made ready before it has parked;
+// park is built for that (detail/park.hpp).
+//
+// Who wins. A waiter of send or recv has one waker: who pops it. A waiter of a select shares its
+// claim with the other cases and a time-out; popping it claims it (wait_queue::pop), and one that was
+// claimed elsewhere is skipped. A running operation is never claimable itself, so two selects that
+// try each other cannot claim each other at the same time.
+//
+// Where elements move. From and to the ring: inside the lock. Between two that meet: after the lock
+// was left, for the popped one cannot run before it is made ready, so its slot stays. Thus the
+// direct hand-off runs no user code inside the lock. Making an element for a select's send case
+// (make_element) may fail; then the sender is told and the operation goes on with the next one, or,
+// where a popped receiver would be left without its element, that one tries again from the start.
+//
+// close collects all waiters inside the lock and makes them ready after it; senders among them throw.
+//
+// Lock-free looks (looks_unsendable, looks_unreceivable). Not ready is read first, then not closed.
+// Closing is for ever, so at the moment of the first read the channel was open and not ready: that is
+// the moment the answer holds for. With the reads the other way round the channel could be closed in
+// between and the answer would be wrong at every moment.
+#include <runnel/detail/chan_core.hpp>
+
+#include <limits>
+#include <new>
+#include <runnel/detail/fatal.hpp>
+
+#include "chan/transfer.hpp"
+
+namespace runnel::detail {
+namespace {
+
+[[noreturn]] void wait_for_ever(wait_reason reason) noexcept {
+  for (;;) park(reason);
+}
+
+std::size_t extra_offset(const element_ops& ops, std::size_t capacity) noexcept {
+  constexpr std::size_t align = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+  return (ring_offset(ops) + capacity * ops.size + align - 1) / align * align;
+}
+
+}  // namespace
+
+chan_core* chan_core::make(const element_ops& ops, std::size_t capacity) {
+  constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
+  constexpr std::size_t most_bytes = std::size_t{1} << 47;  // the address space, as in Go
+  const std::size_t header = ring_offset(ops);
+  if (capacity > most || (ops.size != 0 && capacity > (most_bytes - header) / ops.size)) {
+    throw_panic("makechan: size out of range");
+  }
+  const std::size_t bytes =
+      ops.extra == 0 ? header + capacity * ops.size : extra_offset(ops, capacity) + ops.extra;
+#if RUNNEL_RACE
+  const race_ignore ignore;
+  auto* slots = capacity == 0 ? nullptr : new race_slot[capacity]();
+#endif
+  void* memory = ops.align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
+                     ? ::operator new(bytes, std::nothrow)
+                     : ::operator new(bytes, std::align_val_t(ops.align), std::nothrow);
+  if (memory == nullptr) throw std::bad_alloc();
+  return ::new (memory) chan_core(ops, capacity);
+}
+
+void* chan_core::extra() noexcept {
+  return reinterpret_cast<std::byte*>(this) + extra_offset(*ops_, capacity_);
+}
+
+void chan_core::destroy() noexcept {
+  if (ops_->retire == nullptr || ops_->retire(extra())) free();
+}
+
+void chan_core::free() noexcept {
+  const element_ops& ops = *ops_;
+#if RUNNEL_RACE
+  tokens_destroy(race_ledger_);
+#endif
+  if (ops.destroy != nullptr) {
+    std::size_t index = take_;
+    for (std::size_t n = count_.load(std::memory_order_relaxed); n != 0; --n) {
+      ops.destroy(slot(index));
+      index = after(index);
+    }
+  }
+  const race_ignore ignore;
+  this->~chan_core();
+  if (ops.align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+    ::operator delete(this);
+  } else {
+    ::operator delete(this, std::align_val_t(ops.align));
+  }
+}
+
+/// The ring was full and slot `index`, the next to be used, has become free: for the first sender.
+void chan_core::refill(std::size_t index, handoff& h) noexcept {
+  while (chan_waiter* w = pop(senders_)) {
+    const bool made = build_element(*ops_, slot(index), w->slot, w->make);
+    finish_peer(*w, made);
+    w->next = h.served;
+    h.served = w;
+    if (made) {
+#if RUNNEL_RACE
+      tokens_sent(race_ledger_, *w);
+      tokens_room(race_ledger_, *w);
+#endif
+      count_put(index);
+      return;
+    }
+  }
+}
+
+void chan_core::send(chan_core* c, void* element, bool inside) {
+  if (c == nullptr) wait_for_ever(wait_reason::chan_send_nil);
+  parker* const me = self();
+  const send_source source{element};
+  handoff h;
+  tokens_begin(h);
+  if (!inside) c->lock_.lock();
+  const chan_outcome outcome = c->begin_send(source, h);
+  if (outcome == chan_outcome::done) {
+    c->lock_.unlock();
+    c->finish_send(source, h);
+    return;
+  }
+  if (outcome == chan_outcome::would_block) {
+    chan_waiter w;
+    w.who = me;
+    w.slot = element;
+    tokens_park(h, w);
+    c->senders_.push_back(w);
+    c->lock_.unlock();
+    park(wait_reason::chan_send);
+    tokens_wake(w);
+    if (__builtin_expect(w.ok, 1)) return;
+    c->race_closed();
+  } else {
+    c->lock_.unlock();
+    tokens_end(h);
+  }
+  throw_panic("send on closed channel");
+}
+
+bool chan_core::recv(chan_core* c, void* to, bool inside) {
+  if (c == nullptr) wait_for_ever(wait_reason::chan_receive_nil);
+  parker* const me = self();
+  for (;; inside = false) {
+    handoff h;
+    tokens_begin(h);
+    if (!inside) c->lock_.lock();
+    const chan_outcome outcome = c->begin_recv(to, h);
+    if (outcome == chan_outcome::done) {
+      c->lock_.unlock();
+      if (__builtin_expect(c->finish_recv(to, h), 1)) return true;
+      continue;
+    }
+    if (outcome == chan_outcome::closed) {
+      c->lock_.unlock();
+      tokens_end(h);
+      c->race_closed();
+      return false;
+    }
+    chan_waiter w;
+    w.who = me;
+    w.slot = to;
+    tokens_park(h, w);
+    c->receivers_.push_back(w);
+    c->lock_.unlock();
+    park(wait_reason::chan_receive);
+    tokens_wake(w);
+    if (__builtin_expect(w.ok, 1)) {
+      c->race_received();
+      return true;
+    }
+    if (w.slot != nullptr) {
+      c->race_closed();
+      return false;
+    }
+  }
+}
+
+chan_outcome chan_core::try_send(chan_core* c, send_source source) {
+  if (c == nullptr || c->looks_unsendable()) return chan_outcome::would_block;
+  handoff h;
+  tokens_begin(h);
+  c->lock_.lock();
+  const chan_outcome outcome = c->begin_send(source, h);
+  c->lock_.unlock();
+  if (outcome == chan_outcome::done) {
+    return c->finish_send(source, h) ? outcome : chan_outcome::failed;
+  }
+  tokens_end(h);
+  if (outcome == chan_outcome::closed) throw_panic("send on closed channel");
+  return outcome;
+}
+
+chan_outcome chan_core::try_recv(chan_core* c, void* to) {
+  if (c == nullptr) return chan_outcome::would_block;
+  for (;;) {
+    if (c->looks_unreceivable()) return chan_outcome::would_block;
+    handoff h;
+    tokens_begin(h);
+    c->lock_.lock();
+    const chan_outcome outcome = c->begin_recv(to, h);
+    c->lock_.unlock();
+    if (outcome == chan_outcome::done) {
+      if (c->finish_recv(to, h)) return outcome;
+      continue;
+    }
+    tokens_end(h);
+    if (outcome == chan_outcome::closed) c->race_closed();
+    return outcome;
+  }
+}
+
+/// All waiters, unlinked and told that the channel is closed; in their order, receivers first.
+waiter* chan_core::take_all_waiters() noexcept {
+  waiter* first = nullptr;
+  waiter** last = &first;
+  for (wait_queue* queue : {&receivers_, &senders_}) {
+    while (waiter* w = queue->pop()) {
+      w->ok = false;
+      *last = w;
+      last = &w->next;
+    }
+  }
+  *last = nullptr;
+  return first;
+}
+
+void chan_core::close(chan_core* c) {
+  if (c == nullptr) throw_panic("close of nil channel");
+  c->lock_.lock();
+  if (c->closed_.load(std::memory_order_relaxed)) {
+    c->lock_.unlock();
+    throw_panic("close of closed channel");
+  }
+#if RUNNEL_RACE
+  race_release(&c->close_word_);
+#endif
+  c->closed_.store(true, std::memory_order_release);
+  waiter* chain = c->take_all_waiters();
+  c->lock_.unlock();
+  ready_all(chain);
+}
+
+parker* chan_core::send_from_timer(void* element, bool& sent) noexcept {
+  const send_source source{element};
+  handoff h;
+  sent = false;
+  lock_.lock();
+  const chan_outcome outcome = begin_send(source, h);
+  lock_.unlock();
+#if RUNNEL_RACE
+  drop_token(h.theirs);
+#endif
+  if (outcome != chan_outcome::done) return nullptr;
+  sent = true;
+  chan_waiter* w = h.peer;
+  if (w == nullptr) return nullptr;
+  build_element(*ops_, w->slot, element, nullptr);
+  finish_peer(*w, true);
+  return w->who;
+}
+
+bool chan_core::discard_buffered() noexcept {
+  lock_.lock();
+  const bool any = count_.load(std::memory_order_relaxed) != 0;
+  while (count_.load(std::memory_order_relaxed) != 0) {
+    const std::size_t index = take_;
+    if (ops_->destroy != nullptr) ops_->destroy(slot(index));
+#if RUNNEL_RACE
+    drop_token(pop_token(race_ledger_.sent));
+    ++race_ledger_.free_sends;
+#endif
+    count_taken(index);
+  }
+  lock_.unlock();
+  return any;
+}
+
+void chan_core::drop_reference_unseen() noexcept {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+}
+
+#if RUNNEL_RACE
+bool chan_core::race_is_closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+#endif
+
+}  // namespace runnel::detail

@@ -1,0 +1,471 @@
+// Select: how one of many cases wins, and exactly one.
+//
+// 1. Look. Each case is looked at without a lock; those that may be ready are candidates. They are
+//    tried in random order (select_ordered: as written), each under its own object's lock only, until
+//    one succeeds. A candidate that fails is dropped, so the winner is uniform among the ready ones:
+//    the same as the first ready one in a random permutation of all, without making one.
+// 2. Wait. If none was ready, all objects are locked, in the order of their addresses, and looked at
+//    again. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by one
+//    proves nothing, since a value may move from a channel not yet looked at to one already looked at
+//    (with a single object the look alone is such a moment, and no lock is taken). Without
+//    otherwise a waiter is linked into every object, all locks are left, and the goroutine parks.
+// 3. Wake. Whoever makes a case possible pops its waiter and claims the select; whichever claim comes
+//    first wins, be it a channel operation, close, another object's waker or the time-out. The
+//    winner's waiter is out of its queue; the others are unlinked, one object at a time.
+//
+// Why exactly one wins. All waiters share one claim_word on this stack. It goes from 0 to the
+// winner's tag by one compare-and-swap. A waiter popped by a waker that fails to claim is just
+// dropped from its queue (wait_queue::pop goes on to the next), so the loser's object is unchanged.
+// A select that is still looking is linked nowhere and cannot be claimed; hence two selects
+// facing each other cannot claim each other at once, and a select cannot meet itself: at the second
+// look its own waiters are not linked yet.
+//
+// Why no wakeup is lost. Between the second look and the linking no lock is left, so whatever makes a
+// case ready does so before (and is seen by the look) or after (and sees the waiter).
+//
+// Why nothing dangles. Losing waiters are unlinked under their objects' locks before this frame ends;
+// a waker touches a waiter it could not claim only inside that lock. The object of the winning
+// case is not touched after the wake.
+//
+// A wake may turn out to be nothing (chan_waiter, selectable_ops: the element could not be made; a
+// lock was free but taken by another): then everything is unlinked and step 2 is done again, with
+// the deadline of the first time.
+//
+// Locks: up to seven at once are entered through their bias, each in a holding slot of its own; the
+// rest by lock_plain. Slot 7 is the scheduler's.
+#include <runnel/detail/select_core.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <runnel/detail/fatal.hpp>
+#include <runnel/select.hpp>
+
+#include "chan/transfer.hpp"
+#include "runtime/machine.hpp"
+
+namespace runnel::detail {
+namespace {
+
+constexpr std::size_t none = static_cast<std::size_t>(-1);
+constexpr std::size_t biased_slots = holding_slots - 1;
+
+class selection {
+ public:
+  selection(select_record* cases, std::size_t n, void* space, bool ordered) noexcept
+      : cases_(cases),
+        n_(n),
+        waiters_(static_cast<chan_waiter*>(space)),
+        order_(reinterpret_cast<std::uint32_t*>(waiters_ + n)),
+        candidates_(order_ + n),
+        ordered_(ordered) {}
+
+  std::size_t run() {
+    find_candidates();
+    while (candidate_count_ != 0) {
+      const std::uint32_t i = take_candidate();
+      if (attempt(cases_[i])) return i;
+    }
+    if (otherwise_ != none && live_ <= 1) return otherwise_;
+    return wait();
+  }
+
+ private:
+  // ---- step 1
+
+  void find_candidates() {
+    for (std::size_t i = 0; i < n_; ++i) {
+      const select_record& r = cases_[i];
+      switch (r.kind) {
+        case select_kind::recv:
+        case select_kind::send:
+        case select_kind::object:
+          if (r.object == nullptr) break;
+          ++live_;
+          if (may_be_ready(r)) add_candidate(i);
+          break;
+        case select_kind::after:
+          timed_ = true;
+          if (r.time <= 0) add_candidate(i);
+          break;
+        case select_kind::at:
+          timed_ = true;
+          if (r.time <= now()) add_candidate(i);
+          break;
+        case select_kind::otherwise:
+          if (otherwise_ != none) throw_panic("reflect.Select: multiple default cases");
+          otherwise_ = i;
+          break;
+      }
+    }
+  }
+
+  static bool may_be_ready(const select_record& r) noexcept {
+    if (r.kind == select_kind::recv) return !channel(r)->looks_unreceivable();
+    if (r.kind == select_kind::send) return !channel(r)->looks_unsendable();
+    return true;
+  }
+
+  void add_candidate(std::size_t i) noexcept {
+    candidates_[candidate_count_++] = static_cast<std::uint32_t>(i);
+  }
+
+  std::uint32_t take_candidate() noexcept {
+    if (ordered_) {
+      --candidate_count_;
+      return *candidates_++;
+    }
+    std::uint32_t at = 0;
+    if (candidate_count_ > 1) at = below(candidate_count_);
+    const std::uint32_t i = candidates_[at];
+    candidates_[at] = candidates_[--candidate_count_];
+    return i;
+  }
+
+  /// Uniform in [0, n).
+  static std::uint32_t below(std::uint32_t n) noexcept {
+    const std::uint64_t r = runtime::current_machine()->next_random();
+    return static_cast<std::uint32_t>((r * n) >> 32);
+  }
+
+  /// Tries one case under its own lock. True: it is done.
+  bool attempt(select_record& r) {
+    if (r.kind == select_kind::after || r.kind == select_kind::at) return true;
+    object_lock& lock = r.object->lock();
+    handoff h;
+    tokens_begin(h);
+    lock.lock();
+    const chan_outcome outcome = begin(r, h);
+    lock.unlock();
+    return finish(r, outcome, h);
+  }
+
+  /// With the lock held.
+  static chan_outcome begin(const select_record& r, handoff& h) noexcept {
+    if (r.kind == select_kind::recv) return channel(r)->begin_recv(r.slot, h);
+    if (r.kind == select_kind::send) return channel(r)->begin_send({r.slot, r.make}, h);
+    return r.ops->try_now(*r.object, r.slot) ? chan_outcome::done : chan_outcome::would_block;
+  }
+
+  /// After the lock was left.
+  static bool finish(select_record& r, chan_outcome outcome, handoff& h) {
+    r.end = select_end::done;
+    if (outcome == chan_outcome::done) {
+      if (r.kind == select_kind::recv) return channel(r)->finish_recv(r.slot, h);
+      if (r.kind == select_kind::object) {
+        tokens_end(h);
+      } else if (!channel(r)->finish_send({r.slot, r.make}, h)) {
+        r.end = select_end::failed;
+      }
+      return true;
+    }
+    tokens_end(h);
+    switch (outcome) {
+      case chan_outcome::closed:
+        if (r.kind == select_kind::send) throw_panic("send on closed channel");
+        channel(r)->race_closed();
+        r.end = select_end::closed;
+        return true;
+      case chan_outcome::failed:
+        r.end = select_end::failed;
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  // ---- step 2
+
+  std::size_t wait() {
+    sort_by_address();
+    const std::size_t timeout = find_deadline();
+    claim_word claim;
+    for (;;) {
+      lock_all();
+      const std::size_t i = attempt_locked();
+      if (i != none) return i;
+      if (otherwise_ != none) {
+        unlock_all();
+        return otherwise_;
+      }
+      parker* const me = self();
+      for (std::size_t k = 0; k < live_; ++k) enqueue(order_[k], me, claim);
+      unlock_all();
+      const std::size_t winner = park_for(me, claim, timeout);
+      unlink_losers(winner);
+      if (finish_woken(winner)) return winner;
+      claim.reset();
+    }
+  }
+
+  void sort_by_address() noexcept {
+    std::size_t k = 0;
+    for (std::size_t i = 0; i < n_; ++i) {
+      if (waits_on_object(cases_[i])) order_[k++] = static_cast<std::uint32_t>(i);
+    }
+    const auto before = [this](std::uint32_t a, std::uint32_t b) {
+      return std::less<>{}(cases_[a].object, cases_[b].object);
+    };
+    if (live_ <= 8) {
+      for (std::size_t i = 1; i < live_; ++i) {
+        const std::uint32_t moving = order_[i];
+        std::size_t j = i;
+        for (; j > 0 && before(moving, order_[j - 1]); --j) order_[j] = order_[j - 1];
+        order_[j] = moving;
+      }
+    } else {
+      std::sort(order_, order_ + live_, before);
+    }
+  }
+
+  static bool waits_on_object(const select_record& r) noexcept {
+    return r.object != nullptr && r.kind <= select_kind::object;
+  }
+
+  /// The index of the case that times out first, by chance one of those that do; none if none does.
+  std::size_t find_deadline() {
+    if (!timed_ || otherwise_ != none) return none;
+    std::size_t first = none;
+    std::uint32_t same = 0;
+    for (std::size_t i = 0; i < n_; ++i) {
+      const select_record& r = cases_[i];
+      if (r.kind != select_kind::after && r.kind != select_kind::at) continue;
+      const std::int64_t t = r.kind == select_kind::at ? r.time : saturated_sum(now(), r.time);
+      if (first == none || t < deadline_) {
+        first = i;
+        deadline_ = t;
+        same = 1;
+      } else if (t == deadline_ && below(++same) == 0) {
+        first = i;
+      }
+    }
+    return first;
+  }
+
+  static std::int64_t saturated_sum(std::int64_t a, std::int64_t b) noexcept {
+    std::int64_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
+  }
+
+  /// Read at most once, and only by those who wait for a time.
+  std::int64_t now() {
+    if (now_ == 0) {
+      now_ = std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+    }
+    return now_;
+  }
+
+  /// Calls f(object, first, last) for each distinct object, in order: order_[first, last) are its
+  /// cases.
+  template <class F>
+  void for_each_object(F f) const {
+    for (std::size_t first = 0; first < live_;) {
+      selectable& object = *cases_[order_[first]].object;
+      std::size_t last = first + 1;
+      while (last < live_ && cases_[order_[last]].object == &object) ++last;
+      f(object, first, last);
+      first = last;
+    }
+  }
+
+  void lock_all() noexcept {
+    std::size_t slot = 0;
+    for_each_object([&](selectable& object, std::size_t, std::size_t) {
+      if (slot < biased_slots) {
+        object.lock().lock(slot++);
+      } else {
+        object.lock().lock_plain();
+      }
+    });
+  }
+
+  void unlock_all() noexcept {
+    thread* const me = current_thread();
+    std::size_t slot = 0;
+    for_each_object([&](selectable& object, std::size_t, std::size_t) {
+      if (slot < biased_slots) {
+        object.lock().unlock(me, slot++);
+      } else {
+        object.lock().unlock_plain();
+      }
+    });
+  }
+
+  /// Tries every case with all locks held. On success all locks are left and the case is done;
+  /// otherwise they are still held.
+  std::size_t attempt_locked() {
+    for (;;) {
+      candidates_ = order_ + n_;
+      candidate_count_ = 0;
+      for (std::size_t i = 0; i < n_; ++i) {
+        if (waits_on_object(cases_[i]) && may_be_ready(cases_[i])) add_candidate(i);
+      }
+      std::size_t chosen = none;
+      chan_outcome outcome = chan_outcome::would_block;
+      handoff h;
+      tokens_begin(h);
+      while (candidate_count_ != 0 && outcome == chan_outcome::would_block) {
+        chosen = take_candidate();
+        outcome = begin(cases_[chosen], h);
+      }
+      if (outcome == chan_outcome::would_block) {
+        tokens_end(h);
+        return none;
+      }
+      unlock_all();
+      if (finish(cases_[chosen], outcome, h)) return chosen;
+      lock_all();  // the peer's element could not be made
+    }
+  }
+
+  void enqueue(std::size_t i, parker* me, claim_word& claim) {
+    const select_record& r = cases_[i];
+    auto* w = ::new (static_cast<void*>(waiters_ + i)) chan_waiter;
+    w->who = me;
+    w->claim = &claim;
+    w->slot = r.slot;
+    w->tag = static_cast<std::uint32_t>(i + 1);
+    if (r.kind == select_kind::object) {
+      r.ops->enqueue(*r.object, *w, r.slot);
+      return;
+    }
+    handoff h;
+    tokens_begin(h);
+    tokens_park(h, *w);
+    if (r.kind == select_kind::recv) {
+      channel(r)->receivers().push_back(*w);
+    } else {
+      w->make = r.make;
+      channel(r)->senders().push_back(*w);
+    }
+  }
+
+  // ---- step 3
+
+  /// Returns the index of the case that won.
+  std::size_t park_for(parker* me, claim_word& claim, std::size_t timeout) noexcept {
+    if (timeout == none) {
+      do {
+        park(wait_reason::select);
+      } while (claim.winner() == 0);  // with no live case nobody ever comes
+      return claim.winner() - 1;
+    }
+    waiter w;
+    w.who = me;
+    w.claim = &claim;
+    const steady_time deadline{std::chrono::nanoseconds(deadline_)};
+    if (!park_until(wait_reason::select, w, deadline)) return timeout;
+    return claim.winner() - 1;
+  }
+
+  void unlink_losers(std::size_t winner) noexcept {
+    for_each_object([&](selectable& object, std::size_t first, std::size_t last) {
+      if (last - first == 1 && order_[first] == winner) return;
+      object.lock().lock();
+      for (std::size_t k = first; k < last; ++k) {
+        if (order_[k] != winner) unlink(order_[k]);
+      }
+      object.lock().unlock();
+    });
+  }
+
+  void unlink(std::size_t i) noexcept {
+    const select_record& r = cases_[i];
+    chan_waiter& w = waiters_[i];
+    switch (r.kind) {
+      case select_kind::recv:
+        channel(r)->receivers().remove(w);
+        break;
+      case select_kind::send:
+        channel(r)->senders().remove(w);
+        break;
+      default:
+        r.ops->dequeue(*r.object, w, r.slot);
+    }
+  }
+
+  /// False: it was nothing, wait again.
+  bool finish_woken(std::size_t winner) {
+    for (std::size_t k = 0; k < live_; ++k) tokens_wake(waiters_[order_[k]]);
+    select_record& r = cases_[winner];
+    r.end = select_end::done;
+    if (!waits_on_object(r)) return true;
+    const chan_waiter& w = waiters_[winner];
+    if (w.ok) {
+      if (r.kind == select_kind::recv) channel(r)->race_received();
+      return true;
+    }
+    if (r.kind == select_kind::object) return false;
+    if (w.slot == nullptr) {
+      if (r.kind == select_kind::recv) return false;
+      r.end = select_end::failed;
+      return true;
+    }
+    channel(r)->race_closed();
+    if (r.kind == select_kind::send) throw_panic("send on closed channel");
+    r.end = select_end::closed;
+    return true;
+  }
+
+  static chan_core* channel(const select_record& r) noexcept {
+    return static_cast<chan_core*>(r.object);
+  }
+
+  select_record* const cases_;
+  const std::size_t n_;
+  chan_waiter* const waiters_;      // by case
+  std::uint32_t* const order_;      // the live cases by their objects' addresses
+  std::uint32_t* candidates_;       // not yet tried
+  const bool ordered_;
+  bool timed_ = false;
+  std::uint32_t candidate_count_ = 0;
+  std::size_t live_ = 0;  // cases that wait on an object
+  std::size_t otherwise_ = none;
+  std::int64_t deadline_ = 0;
+  std::int64_t now_ = 0;
+};
+
+template <std::size_t N>
+std::size_t select_any_small(std::span<select_case> cases, bool ordered) {
+  select_record records[N];
+  alignas(chan_waiter) std::byte space[N * select_space];
+  for (std::size_t i = 0; i < cases.size(); ++i) cases[i].prepare(records[i]);
+  const std::size_t chosen = select_run(records, cases.size(), space, ordered);
+  cases[chosen].finish(records[chosen]);
+  return chosen;
+}
+
+std::size_t select_any(std::span<select_case> cases, bool ordered) {
+  if (cases.empty()) select_nothing();
+  // Two sizes, because a waiting goroutine keeps this frame.
+  if (cases.size() <= 4) return select_any_small<4>(cases, ordered);
+  if (cases.size() <= 16) return select_any_small<16>(cases, ordered);
+  const std::size_t n = cases.size();
+  const std::unique_ptr<std::byte[]> memory(
+      new std::byte[n * (sizeof(select_record) + select_space)]);
+  auto* records = reinterpret_cast<select_record*>(memory.get());
+  for (std::size_t i = 0; i < n; ++i) cases[i].prepare(*::new (records + i) select_record);
+  const std::size_t chosen = select_run(records, n, records + n, ordered);
+  cases[chosen].finish(records[chosen]);
+  return chosen;
+}
+
+}  // namespace
+
+std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered) {
+  if (__builtin_expect(current_thread() == nullptr, 0)) attach_thread();
+  return selection(cases, n, space, ordered).run();
+}
+
+void select_nothing() noexcept {
+  for (;;) park(wait_reason::select_no_cases);
+}
+
+}  // namespace runnel::detail
+
+namespace runnel {
+
+std::size_t select(std::span<select_case> cases) { return detail::select_any(cases, false); }
+std::size_t select_ordered(std::span<select_case> cases) { return detail::select_any(cases, true); }
+
+}  // namespace runnel
