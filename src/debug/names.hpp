@@ -1,0 +1,24 @@
+// How functions are shown, and which frames a reader is spared.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace runnel::debug {
+
+/// Whose code a frame is. Go hides its runtime's frames; here the same is done with the library's.
+enum class owner {
+  user,     // shown
+  library,  // of the C or C++ library: shown if user code called it, hidden if runnel did
+  api,      // runnel's, outside its inner namespaces: shown only if nothing else would be
+  innards,  // of runnel, of the language's runtime, of a sanitizer; where threads start
+};
+
+/// `function` is mangled or has its namespaces; `module` is the file it lies in.
+owner owner_of(std::string_view function, std::string_view module) noexcept;
+
+/// Demangled, with its parameter list cut; as it stands if it is not mangled. has_parameters tells
+/// whether the list was other than (), and is left alone where there was none.
+std::string display_name(std::string_view function, bool& has_parameters);
+
+}  // namespace runnel::debug

@@ -1,0 +1,174 @@
+#include "debug/signals.hpp"
+
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
+#include "arch/sanitizer.hpp"
+#include "arch/stack.hpp"
+#include "debug/fault_guard.hpp"
+#include "debug/last_words.hpp"
+#include "runtime/hooks.hpp"
+#include "runtime/inspect.hpp"
+
+// Present in every program built with -fsanitize=thread, whichever build of the library it links.
+extern "C" void __tsan_acquire(void* address) __attribute__((weak));
+
+namespace runnel::debug {
+namespace {
+
+// Room for a signal frame with every vector register (some 3 KiB with AVX-512, 11 with AMX) and for
+// the walk over the overflown stack.
+constexpr std::size_t signal_stack_size = 64 * 1024;
+
+// What was there before us; written before our handler is installed.
+struct sigaction previous_segv;
+struct sigaction previous_bus;
+std::atomic<bool> installed{false};
+
+std::uintptr_t stack_pointer(const void* context) noexcept {
+  const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  return static_cast<std::uintptr_t>(registers.gregs[REG_RSP]);
+#elif defined(__aarch64__)
+  return registers.sp;
+#endif
+}
+
+// A fault is an overflow if the goroutine's stack pointer has come down to the guard, and either
+// the guard was touched or the stack pointer is beyond it (a frame larger than the guard).
+bool is_overflow(const runtime::goroutine_view& g, std::uintptr_t address,
+                 std::uintptr_t sp) noexcept {
+  constexpr std::uintptr_t slack = 2 * arch::page_size;  // red zone, and a call's own push
+  constexpr std::uintptr_t largest_frame = 1024 * 1024;  // lower is some other stack
+  const std::uintptr_t end = g.stack_low + arch::guard_size;
+  if (sp + largest_frame < g.stack_low || sp >= end + slack) return false;
+  return sp < end || (address >= g.stack_low && address < end);
+}
+
+// Goes on as if our handler had never been there.
+void pass_on(int signal, siginfo_t* info, void* context) noexcept {
+  const struct sigaction& previous = signal == SIGSEGV ? previous_segv : previous_bus;
+  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+    previous.sa_sigaction(signal, info, context);
+  } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    previous.sa_handler(signal);
+  } else {
+    // The faulting instruction is run again, and ends the program where it stands. A signal that
+    // was sent has no such instruction, so it is sent once more.
+    ::sigaction(signal, &previous, nullptr);
+    if (info->si_code <= 0 && previous.sa_handler == SIG_DFL) ::raise(signal);
+  }
+}
+
+void on_fault(int signal, siginfo_t* info, void* context) {
+  leave_guarded();
+  const int saved_errno = errno;
+  if (info->si_code > 0) {
+    runtime::goroutine_view g{};
+    runtime::thread_view t{};
+    if (runtime::current(g, t) &&
+        is_overflow(g, reinterpret_cast<std::uintptr_t>(info->si_addr), stack_pointer(context))) {
+      report_stack_overflow(g.stack_high - g.stack_low - arch::guard_size);
+    }
+  }
+  errno = saved_errno;
+  pass_on(signal, info, context);
+}
+
+struct sigaction fault_action() noexcept {
+  struct sigaction action {};
+  action.sa_sigaction = &on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  return action;
+}
+
+void on_quit(int) {
+  const int saved_errno = errno;
+  runtime::request_dump();
+  errno = saved_errno;
+}
+
+void install_quit_handler() noexcept {
+  struct sigaction action {};
+  if (::sigaction(SIGQUIT, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+      action.sa_handler != SIG_DFL) {
+    return;
+  }
+  action = {};
+  action.sa_handler = &on_quit;
+  action.sa_flags = SA_RESTART | SA_ONSTACK | static_cast<int>(SA_RESETHAND);
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGQUIT, &action, nullptr);
+}
+
+}  // namespace
+
+// The guards' handler stays in the way of a fault only of the thread that walks: every other
+// one is passed on to what it displaces.
+fault_handler_scope::fault_handler_scope() noexcept {
+  if (installed.load(std::memory_order_acquire)) return;
+  installed_ = true;
+  const struct sigaction action = fault_action();
+  ::sigaction(SIGSEGV, &action, &segv_);
+  ::sigaction(SIGBUS, &action, &bus_);
+  previous_segv = segv_;
+  previous_bus = bus_;
+}
+
+fault_handler_scope::~fault_handler_scope() {
+  if (!installed_) return;
+  ::sigaction(SIGSEGV, &segv_, nullptr);
+  ::sigaction(SIGBUS, &bus_, nullptr);
+}
+
+}  // namespace runnel::debug
+
+namespace runnel::runtime {
+
+bool under_sanitizer() noexcept { return arch::asan_active() || &__tsan_acquire != nullptr; }
+
+void install_report_handlers() {
+  debug::install_terminate_handler();
+  debug::install_quit_handler();
+  if (under_sanitizer() || debug::installed.load(std::memory_order_acquire)) return;
+  // The old actions first: our handler may run the moment it is installed.
+  ::sigaction(SIGSEGV, nullptr, &debug::previous_segv);
+  ::sigaction(SIGBUS, nullptr, &debug::previous_bus);
+  const struct sigaction action = debug::fault_action();
+  ::sigaction(SIGSEGV, &action, nullptr);
+  ::sigaction(SIGBUS, &action, nullptr);
+  debug::installed.store(true, std::memory_order_release);
+}
+
+void install_thread_signal_stack() {
+  stack_t old{};
+  if (::sigaltstack(nullptr, &old) != 0 || (old.ss_flags & SS_DISABLE) == 0) return;
+  void* memory = ::mmap(nullptr, debug::signal_stack_size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // Without one an overflow ends the program all the same, only without a report.
+  if (memory == MAP_FAILED) return;
+  stack_t stack{};
+  stack.ss_sp = memory;
+  stack.ss_size = debug::signal_stack_size;
+  ::sigaltstack(&stack, nullptr);
+}
+
+void remove_thread_signal_stack() {
+  stack_t old{};
+  // One of another size is another's.
+  if (::sigaltstack(nullptr, &old) != 0 || (old.ss_flags & SS_DISABLE) != 0 ||
+      old.ss_size != debug::signal_stack_size) {
+    return;
+  }
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  if (::sigaltstack(&none, nullptr) == 0) ::munmap(old.ss_sp, debug::signal_stack_size);
+}
+
+}  // namespace runnel::runtime
