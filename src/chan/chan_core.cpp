@@ -64,10 +64,7 @@ chan_core* chan_core::make(const element_ops& ops, std::size_t capacity) {
   }
   const std::size_t bytes =
       ops.extra == 0 ? header + capacity * ops.size : extra_offset(ops, capacity) + ops.extra;
-#if RUNNEL_RACE
   const race_ignore ignore;
-  auto* slots = capacity == 0 ? nullptr : new race_slot[capacity]();
-#endif
   void* memory = ops.align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
                      ? ::operator new(bytes, std::nothrow)
                      : ::operator new(bytes, std::align_val_t(ops.align), std::nothrow);

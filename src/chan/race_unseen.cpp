@@ -7,8 +7,6 @@
 
 namespace runnel::detail {
 
-const parker* race_self() noexcept { return self(); }
-
 race_unseen::race_unseen() noexcept {
   if (&AnnotateIgnoreReadsBegin == nullptr) return;
   AnnotateIgnoreReadsBegin(__FILE__, __LINE__);

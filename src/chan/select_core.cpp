@@ -110,7 +110,7 @@ class selection {
     candidates_[candidate_count_++] = static_cast<std::uint32_t>(i);
   }
 
-  std::uint32_t take_candidate() noexcept {
+  std::uint32_t take_candidate() {
     if (ordered_) {
       --candidate_count_;
       return *candidates_++;
@@ -123,8 +123,10 @@ class selection {
   }
 
   /// Uniform in [0, n).
-  static std::uint32_t below(std::uint32_t n) noexcept {
-    const std::uint64_t r = runtime::current_machine()->next_random();
+  static std::uint32_t below(std::uint32_t n) {
+    runtime::machine* m = runtime::current_machine();
+    if (m == nullptr) m = static_cast<runtime::machine*>(attach_thread());
+    const std::uint64_t r = m->next_random();
     return static_cast<std::uint32_t>((r * n) >> 32);
   }
 
@@ -178,6 +180,7 @@ class selection {
 
   std::size_t wait() {
     sort_by_address();
+    if (!ordered_) shuffle_cases_of_one_object();
     const std::size_t timeout = find_deadline();
     claim_word claim;
     for (;;) {
@@ -216,6 +219,16 @@ class selection {
     } else {
       std::sort(order_, order_ + live_, before);
     }
+  }
+
+  /// A waker takes the first of several cases on its object, so chance decides which is first.
+  void shuffle_cases_of_one_object() {
+    for_each_object([this](selectable&, std::size_t first, std::size_t last) {
+      for (; last - first > 1; ++first) {
+        const std::size_t other = first + below(static_cast<std::uint32_t>(last - first));
+        std::swap(order_[first], order_[other]);
+      }
+    });
   }
 
   static bool waits_on_object(const select_record& r) noexcept {

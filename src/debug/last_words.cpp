@@ -88,6 +88,7 @@ void write_report(effort how) noexcept {
 [[noreturn]] void write_and_exit_here(effort how) noexcept {
   arch::tsan_ignore_begin();
   write_report(how);
+  arch::tsan_ignore_end();
   ::_exit(exit_status);
 }
 
@@ -97,7 +98,6 @@ void sleep_ms() noexcept {
 }
 
 [[noreturn]] void write_and_exit(effort how) noexcept {
-  arch::tsan_ignore_begin();
   if (how == effort::full) {
     // libdw wants hundreds of kilobytes of stack, more than a goroutine or sysmon has.
     try {

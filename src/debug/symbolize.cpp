@@ -65,15 +65,12 @@ int find_elf(Dwfl_Module*, void**, const char* name, Dwarf_Addr, char** path, El
   return fd;
 }
 
-// Separate debug information is looked for in the file system only: a report must not wait for a
-// download, which the standard callback starts where DEBUGINFOD_URLS is set.
+// Separate debug information is looked for by build id, in the file system. The standard callback
+// would also set up a client for downloads, a matter of seconds and of half a dozen libraries.
 int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base,
                    const char* file, const char* link, GElf_Word checksum, char** path) {
-  const libdw& dw = *libdw::load();
-  const char* servers = std::getenv("DEBUGINFOD_URLS");
-  const bool offline = servers == nullptr || *servers == '\0';
-  return (offline ? dw.dwfl_standard_find_debuginfo : dw.dwfl_build_id_find_debuginfo)(
-      module, data, name, base, file, link, checksum, path);
+  return libdw::load()->dwfl_build_id_find_debuginfo(module, data, name, base, file, link, checksum,
+                                                     path);
 }
 
 const Dwfl_Callbacks callbacks = {find_elf, find_debuginfo, nullptr, nullptr};

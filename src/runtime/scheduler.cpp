@@ -5,6 +5,7 @@
 #include <new>
 
 #include "runtime/create_machine.hpp"
+#include "runtime/deadlock.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/stack_depot.hpp"
@@ -213,7 +214,13 @@ void hand_off(processor* p) noexcept {
   }
   put_idle_processor(p);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (sched->global_size.load(std::memory_order_relaxed) != 0) wake_processor();
+  if (sched->global_size.load(std::memory_order_relaxed) != 0) {
+    wake_processor();
+  } else if (sched->poller.load(std::memory_order_seq_cst) == nullptr &&
+             sched->idle_ps.load(std::memory_order_seq_cst) ==
+                 sched->procs.load(std::memory_order_relaxed)) {
+    ensure_poller();  // timers and descriptors need somebody who waits for them
+  }
 }
 
 // ---- stalled machines

@@ -27,12 +27,9 @@ RUNNEL_INLINE void race_note_close([[maybe_unused]] chan_core* c) noexcept {
 }
 
 #if RUNNEL_RACE || RUNNEL_TSAN
-/// As self(), unseen by the detector.
-RUNNEL_API const parker* race_self() noexcept;
-
-/// While one is alive nothing this goroutine does is seen by the detector: a receiver that makes the
-/// element of a waiting sender acts for that sender, which stands still; race_note_read shows the
-/// access in the sender's own name.
+/// While one is alive nothing this goroutine does is seen by the detector. An element is made while
+/// one is: perhaps by a receiver, for a sender that stands still; in any case after the sender
+/// has released its clock. race_note_read shows the access in the sender's own name.
 class race_unseen {
  public:
   RUNNEL_API race_unseen() noexcept;
@@ -51,17 +48,12 @@ class lazy_element {
 
   V get() const noexcept { return static_cast<V>(*value_); }
 
-  send_source source() noexcept {
-#if RUNNEL_RACE || RUNNEL_TSAN
-    owner_ = race_self();
-#endif
-    return {this, &make};
-  }
+  send_source source() noexcept { return {this, &make}; }
 
   /// Throws what making the element threw. For the sender, after `failed`.
   [[noreturn]] void rethrow() { std::rethrow_exception(std::exchange(error_, nullptr)); }
 
-  /// For the sender, after its element was made, perhaps by someone else.
+  /// For the sender, after its element was made.
   void race_note_read() noexcept {
 #if RUNNEL_RACE || RUNNEL_TSAN
     const volatile char* bytes = reinterpret_cast<const volatile char*>(value_);
@@ -81,22 +73,15 @@ class lazy_element {
 
   std::remove_reference_t<V>* value_;
   std::exception_ptr error_;
-#if RUNNEL_RACE || RUNNEL_TSAN
-  const parker* owner_ = nullptr;
-#endif
 };
 
 template <class T, class V>
 bool lazy_element<T, V>::make(void* to, void* lazy_element_of_sender) noexcept {
   auto& lazy = *static_cast<lazy_element*>(lazy_element_of_sender);
-  try {
 #if RUNNEL_RACE || RUNNEL_TSAN
-    if (race_self() != lazy.owner_) {
-      const race_unseen unseen;
-      lazy.build(to);
-      return true;
-    }
+  const race_unseen unseen;
 #endif
+  try {
     lazy.build(to);
     return true;
   } catch (...) {

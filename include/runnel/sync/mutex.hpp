@@ -1,0 +1,131 @@
+// Mutual exclusion. The algorithm is described in src/sync/mutex.cpp.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <runnel/detail/config.hpp>
+#include <runnel/detail/deadline.hpp>
+#include <runnel/detail/selectable.hpp>
+#include <runnel/detail/thread.hpp>
+
+namespace runnel {
+
+namespace detail {
+struct sync_access;
+struct mutex_waiter;
+}  // namespace detail
+
+/// A mutual exclusion lock for goroutines and plain threads. Go: sync.Mutex. Meets the standard's
+/// TimedLockable (as std::timed_mutex), so std::lock_guard, std::unique_lock and std::scoped_lock
+/// work on it.
+///
+/// A mutex is not bound to its holder: another goroutine or thread may unlock it, and a goroutine
+/// may park while holding it. It is not recursive: who locks it twice waits for ever (and is
+/// reported as a deadlock). Under load it is fair: newcomers may overtake waiters, but a waiter
+/// that has waited over 1 ms gets it next. It may be destroyed as soon as the last unlock has been
+/// observed, by locking it for instance, even while that unlock() has not returned. It can be
+/// neither copied nor moved. Constant-initialised: usable as a global.
+///
+/// Synchronizes: unlock() → the return of the next lock(), or successful try_lock*().
+class mutex : private detail::selectable {
+ public:
+  constexpr mutex() noexcept = default;
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  /// Blocks until the mutex is the caller's. O(1).
+  RUNNEL_INLINE void lock() {
+    if constexpr (detail::inline_paths) {
+      if (__builtin_expect(lock_biased(), 1)) return;
+    }
+    lock_slow();
+  }
+
+  /// Takes the mutex if it is free. Never blocks, never fails without cause.
+  RUNNEL_INLINE bool try_lock() noexcept {
+    if constexpr (detail::inline_paths) {
+      if (__builtin_expect(lock_biased(), 1)) return true;
+    }
+    return try_lock_slow();
+  }
+
+  /// Blocks until the mutex is the caller's or the time is over. False: time-out.
+  template <class Rep, class Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
+    return try_lock() || lock_until(detail::deadline_after(d));
+  }
+
+  /// As try_lock_for, up to a point in time of any clock.
+  template <class Clock, class Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration>& t) {
+    return try_lock() ||
+           detail::wait_until_on(t, [this](detail::steady_time by) { return lock_until(by); });
+  }
+
+  /// Gives the mutex up. Never blocks. If it is not locked the program ends with
+  /// `fatal error: unlock of unlocked mutex`, exit status 2. O(1).
+  RUNNEL_INLINE void unlock() {
+    if constexpr (detail::inline_paths) {
+      if (__builtin_expect(unlock_biased(), 1)) return;
+    }
+    unlock_slow();
+  }
+
+ private:
+  friend struct detail::sync_access;
+
+  // Bits of state_; see mutex.cpp.
+  static constexpr std::uint32_t locked = 1;
+  static constexpr std::uint32_t waiting = 2;
+  static constexpr std::uint32_t shared = 4;
+
+  // The whole uncontended operation, where this thread has the object lock's bias.
+  RUNNEL_INLINE bool lock_biased() noexcept {
+    detail::thread* me = detail::current_thread();
+    if (!lock_.try_lock_biased(me)) return false;
+    const bool free = state_.load(std::memory_order_relaxed) == 0;
+    if (free) {
+      state_.store(locked, std::memory_order_relaxed);
+      holder_.store(me->running, std::memory_order_relaxed);
+    }
+    lock_.unlock(me, 0);
+    return free;
+  }
+  RUNNEL_INLINE bool unlock_biased() noexcept {
+    detail::thread* me = detail::current_thread();
+    if (!lock_.try_lock_biased(me)) return false;
+    const bool simple = state_.load(std::memory_order_relaxed) == locked;
+    if (simple) state_.store(0, std::memory_order_relaxed);
+    lock_.unlock(me, 0);
+    return simple;
+  }
+
+  RUNNEL_API void lock_slow();
+  RUNNEL_API bool try_lock_slow() noexcept;
+  RUNNEL_API bool lock_until(detail::steady_time deadline);
+  RUNNEL_API void unlock_slow();
+
+  bool try_take() noexcept;
+  bool take_or_announce() noexcept;
+  bool take_or_queue(detail::mutex_waiter& w) noexcept;
+  bool spin(const detail::mutex_waiter* w) noexcept;
+  void settle() noexcept;
+  void note_contention() noexcept;
+  void release_with_waiters(std::uint32_t now) noexcept;
+
+  RUNNEL_API static bool try_now(detail::selectable& object, void* argument) noexcept;
+  RUNNEL_API static void enqueue(detail::selectable& object, detail::waiter& w, void*) noexcept;
+  RUNNEL_API static void dequeue(detail::selectable& object, detail::waiter& w, void*) noexcept;
+
+  std::atomic<std::uint32_t> state_{0};
+  // Who locked it last; written by the one who locks, a hint for waiters.
+  std::atomic<const detail::parker*> holder_{nullptr};
+  std::uint16_t changes_ = 0;               // guarded by lock_
+  std::uint16_t passes_ = 0;                // guarded by lock_
+  detail::wait_queue waiters_;              // guarded by lock_
+  detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_
+  const detail::thread* last_ = nullptr;    // guarded by lock_
+};
+
+}  // namespace runnel

@@ -1,0 +1,154 @@
+// A cache of objects that are expensive to make.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <runnel/detail/cache_line.hpp>
+#include <runnel/detail/config.hpp>
+#include <runnel/detail/fatal.hpp>
+#include <runnel/detail/object_lock.hpp>
+#include <runnel/detail/park.hpp>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace runnel {
+
+namespace detail {
+
+// Out of line for race-detecting programs, which must not see the lock's atomics.
+RUNNEL_API void enter_section(object_lock& lock) noexcept;
+RUNNEL_API void leave_section(object_lock& lock) noexcept;
+
+/// A section of an object_lock, entered from code that is compiled into the user's program.
+class section {
+ public:
+  RUNNEL_INLINE explicit section(object_lock& l) noexcept : lock_(l) {
+    if constexpr (inline_paths) {
+      lock_.lock();
+    } else {
+      enter_section(lock_);
+    }
+  }
+  RUNNEL_INLINE ~section() {
+    if constexpr (inline_paths) {
+      lock_.unlock();
+    } else {
+      leave_section(lock_);
+    }
+  }
+  section(const section&) = delete;
+  section& operator=(const section&) = delete;
+
+ private:
+  object_lock& lock_;
+};
+
+/// Spreads threads over the parts of an object: the same number for the same thread.
+RUNNEL_INLINE std::size_t thread_part(std::size_t parts) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(current_thread());
+  // Records lie some cache lines apart; the multiplication brings those bits to the top.
+  return static_cast<std::size_t>((address * 0x9e3779b97f4a7c15ULL) >> 32) % parts;
+}
+
+}  // namespace detail
+
+/// Keeps objects that are not in use at the moment for whoever needs one next. Go: sync.Pool.
+///
+///     runnel::pool<std::string> buffers([] { return std::string(4096, '\0'); });
+///     std::string s = buffers.get();
+///     ...
+///     buffers.put(std::move(s));
+///
+/// Objects are kept per OS thread, so that goroutines on different processors do not meet, and
+/// taken from the others' when there is none. Of more than 256 unused ones of a thread some are
+/// destroyed. Nothing may be assumed of what get() returns but that the factory made it, or
+/// somebody put() it. It can be neither copied nor moved. T's move constructor and destructor must
+/// not block.
+///
+/// Synchronizes: put(x) → the return of the get() that returns x.
+template <class T>
+class pool {
+ public:
+  /// factory() makes an object when there is none. It is called without any lock held, on several
+  /// threads at once.
+  template <class F>
+  requires std::is_invocable_r_v<T, F&>
+  explicit pool(F factory) : factory_(std::move(factory)) {}
+  pool(const pool&) = delete;
+  pool& operator=(const pool&) = delete;
+
+  /// An unused object, or a new one. Never blocks, but for the factory.
+  T get() {
+    shard& mine = shards_[detail::thread_part(shard_count)];
+    if (mine.size.load(std::memory_order_relaxed) != 0) {
+      if (std::optional<T> found = take(mine)) return std::move(*found);
+    }
+    for (shard& other : shards_) {
+      if (&other == &mine || other.size.load(std::memory_order_relaxed) == 0) continue;
+      if (std::optional<T> found = take(other)) return std::move(*found);
+    }
+    return factory_();
+  }
+
+  /// Gives an object back for use by others. Never blocks. If there are too many unused ones, or no
+  /// memory to keep it, it is destroyed. Amortised O(1).
+  void put(T x) {
+    shard& mine = shards_[detail::thread_part(shard_count)];
+    std::optional<stored> box;
+    if constexpr (boxed) {
+      box.emplace(std::make_unique<T>(std::move(x)));
+    } else {
+      box.emplace(std::move(x));
+    }
+    const detail::section inside(mine.lock);
+    if (mine.unused.size() >= most_unused) return;
+    try {
+      mine.unused.push_back(std::move(*box));
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+    mine.size.store(mine.unused.size(), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::size_t shard_count = 16;
+  static constexpr std::size_t most_unused = 256;
+
+  // What is moved inside a shard's lock must not throw.
+  static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
+  using stored = std::conditional_t<boxed, std::unique_ptr<T>, T>;
+
+  struct alignas(detail::cache_line) shard {
+    detail::object_lock lock;
+    std::vector<stored> unused;  // guarded by lock; the last one was used last: its memory is warm
+    std::atomic<std::size_t> size{0};  // of unused, for those who look without the lock
+  };
+
+  std::optional<T> take(shard& from) {
+    std::optional<T> result;
+    std::optional<stored> found;
+    {
+      const detail::section inside(from.lock);
+      if (from.unused.empty()) return result;
+      found.emplace(std::move(from.unused.back()));
+      from.unused.pop_back();
+      from.size.store(from.unused.size(), std::memory_order_relaxed);
+    }
+    if constexpr (boxed) {
+      result.emplace(std::move(**found));
+    } else {
+      result.emplace(std::move(*found));
+    }
+    return result;
+  }
+
+  std::array<shard, shard_count> shards_;
+  std::function<T()> factory_;
+};
+
+}  // namespace runnel

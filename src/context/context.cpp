@@ -1,0 +1,117 @@
+#include <runnel/context.hpp>
+#include <runnel/detail/timer_node.hpp>
+
+namespace runnel {
+namespace detail {
+namespace {
+
+/// A scope with a deadline of its own.
+struct deadline_node final : scope_node {
+  deadline_node(context_node* above, steady_time t, std::exception_ptr if_late) noexcept
+      : scope_node(above), timer(*this), call(*this), late_cause(std::move(if_late)) {
+    has_deadline = true;
+    deadline = t;
+  }
+  ~deadline_node() override {
+    if (state.load(std::memory_order_relaxed) == 0) timer_cancel(timer);
+  }
+  void disarm() noexcept override { timer_cancel(timer); }
+
+  struct own_timer : timer_node {
+    explicit own_timer(deadline_node& n) noexcept : self(n) { fire = &deadline_node::fired; }
+    deadline_node& self;
+  } timer;
+  struct own_call : timer_call {
+    explicit own_call(deadline_node& n) noexcept : timer_call(&deadline_node::due), self(n) {}
+    deadline_node& self;
+  } call;
+  std::exception_ptr late_cause;
+
+  // An armed timer refers to nothing: the last handle disarms it, and until that has got the shard's
+  // lock the node is there to look at.
+  static parker* fired(timer_node* t, steady_time) noexcept {
+    deadline_node& self = static_cast<own_timer*>(t)->self;
+    return try_retain(self) ? &self.call : nullptr;
+  }
+  static void due(timer_call* c) noexcept {
+    deadline_node& self = static_cast<own_call*>(c)->self;
+    end_scope(self, errc::deadline_exceeded, self.late_cause, ender::machine);
+    release_from_machine(&self);
+  }
+};
+
+/// A scope that a stop token ends.
+struct stop_node final : scope_node {
+  using scope_node::scope_node;
+  struct on_stop {
+    stop_node* self;
+    void operator()() const noexcept {
+      // The callback's destructor, which runs before the node ends, waits for this.
+      if (!try_retain(*self)) return;
+      end_scope(*self, errc::canceled, nullptr, ender::machine);
+      release_from_machine(self);
+    }
+  };
+  std::optional<std::stop_callback<on_stop>> callback;
+};
+
+/// Two handles to a new scope: its context and what cancels it.
+cancelable handles(scope_node* node) noexcept {
+  node->retain();
+  return {context_access::adopt(node), context_access::adopt_cancel(node)};
+}
+
+}  // namespace
+}  // namespace detail
+
+using access = detail::context_access;
+
+std::exception_ptr context::cause() const {
+  const detail::scope_node* s = scope();
+  if (s == nullptr || s->state.load(std::memory_order_acquire) == 0) return nullptr;
+  const std::error_code error = s->why();
+  return s->cause ? s->cause : std::make_exception_ptr(std::system_error(error));
+}
+
+void cancel_func::cancel_and_release() noexcept {
+  detail::end_scope(*scope_, errc::canceled, nullptr, detail::ender::user);
+  detail::release(scope_);
+}
+
+cancelable with_cancel(const context& parent) {
+  auto* node = new detail::scope_node(access::node(parent));
+  detail::attach_scope(*node);
+  return detail::handles(node);
+}
+
+cancelable detail::make_deadline(const context& parent, steady_time t, steady_time now,
+                                 std::exception_ptr cause) {
+  const auto outer = parent.deadline();
+  if (outer && *outer < t) return with_cancel(parent);
+  auto* node = new deadline_node(access::node(parent), t, std::move(cause));
+  cancelable result = handles(node);
+  if (t <= now) {
+    attach_scope(*node);  // first: if parent has ended, that is the reason
+    end_scope(*node, errc::deadline_exceeded, node->late_cause, ender::user);
+  } else {
+    timer_arm(node->timer, t);
+    attach_scope(*node);
+  }
+  return result;
+}
+
+cancelable with_stop_token(const context& parent, std::stop_token t) {
+  auto* node = new detail::stop_node(access::node(parent));
+  cancelable result = detail::handles(node);
+  detail::attach_scope(*node);
+  node->callback.emplace(std::move(t), detail::stop_node::on_stop{node});
+  return result;
+}
+
+context without_cancel(const context& parent) {
+  auto* node = new detail::context_node(access::node(parent));
+  node->scope = nullptr;
+  return access::adopt(node);
+}
+
+}  // namespace runnel
