@@ -1,0 +1,329 @@
+#include "model.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace sim {
+
+policy policy_named(const std::string& name) {
+  // Go: every `ready` and every `go` wakes an idle processor unless one searches; run-next may be
+  // stolen in the last of four rounds, after a pause of 3 us. Whoever stops searching wakes the
+  // next searcher.
+  if (name == "go") return {name, true, 3000, 4, 0, true, false, 61};
+  // tokio: the LIFO slot wakes nobody and is never stolen; one round, then the worker parks.
+  if (name == "tokio") return {name, false, -1, 1, 0, true, false, 61};
+  // runnel: run-next wakes nobody and is safe while its processor makes progress; 50 us of search;
+  // a searcher that found work wakes another only if it left some; the thief pays a barrier, the
+  // owner of a queue no locked instruction.
+  const policy ours{name, false, 20000, 0, 50000, false, true, 61};
+  if (name == "runnel") return ours;
+  // What-ifs: whoever found work wakes the next searcher, as in Go; and queues whose owner takes by
+  // compare-and-swap, so that no thief needs a barrier.
+  policy other = ours;
+  if (name == "runnel-wake") {
+    other.found_wakes = true;
+    return other;
+  }
+  if (name == "runnel-cas") {
+    other.steal_barrier = false;
+    return other;
+  }
+  throw std::invalid_argument("no policy is called " + name);
+}
+
+machine::machine(int procs, policy p, costs c, workload& w, std::uint64_t seed)
+    : policy_(std::move(p)),
+      costs_(c),
+      work_(w),
+      procs_(static_cast<std::size_t>(procs)),
+      random_(seed) {
+  asleep_ = procs - 1;
+}
+
+outcome machine::run() {
+  begin(0, 0);
+  while (!over_ && !events_.empty()) {
+    const event e = events_.top();
+    events_.pop();
+    now_ = e.at;
+    processor& p = procs_[static_cast<std::size_t>(e.who)];
+    if (p.delay > 0) {  // interrupted meanwhile: the step takes that much longer
+      const nanoseconds delay = p.delay;
+      p.delay = 0;
+      at(now_ + delay, e.who);
+      continue;
+    }
+    switch (p.now) {
+      case state::running:
+        finish_step(e.who);
+        break;
+      case state::waking:
+        --asleep_;
+        p.now = state::searching;
+        p.rounds = 0;
+        p.search_until = now_ + policy_.search_time;
+        search(e.who);
+        break;
+      case state::searching:
+        search(e.who);
+        break;
+      case state::asleep:
+        break;
+    }
+  }
+  outcome_.time = now_;
+  for (const processor& p : procs_)
+    outcome_.busy += p.busy / now_ / static_cast<double>(procs_.size());
+  return outcome_;
+}
+
+void machine::begin(int who, std::uint32_t g) {
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  if (g >= last_on_.size()) {
+    last_on_.resize(g + 1, -1);
+    parked_.resize(g + 1, 0);
+  }
+  p.now = state::running;
+  p.current = g;
+  p.doing = work_.next(g);
+  nanoseconds work = p.doing.work;
+  if (last_on_[g] >= 0 && last_on_[g] != who) work += costs_.line;
+  last_on_[g] = who;
+  p.busy += work;
+  at(now_ + work, who);
+}
+
+/// The operation at the end of a step happens now; what it costs delays the next step.
+void machine::finish_step(int who) {
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  const std::uint32_t g = p.current;
+  const step done = p.doing;
+  nanoseconds spent = 0;
+  switch (done.what) {
+    case step::kind::spawn:
+      last_on_.resize(std::max<std::size_t>(last_on_.size(), done.target + 1), -1);
+      parked_.resize(last_on_.size(), 0);
+      last_on_[done.target] = who;
+      spent = costs_.spawn + enqueue(who, done.target, true);
+      break;
+    case step::kind::ready:
+      spent = costs_.ready;
+      if (parked_[done.target] == 1) {
+        parked_[done.target] = 0;
+        spent += enqueue(who, done.target, true);
+      } else {
+        parked_[done.target] = 2;
+      }
+      break;
+    case step::kind::park:
+      if (parked_[g] == 2) {
+        parked_[g] = 0;
+        break;
+      }
+      parked_[g] = 1;
+      return find_work(who, costs_.pick);
+    case step::kind::yield:
+      p.queue.push_back(g);
+      return find_work(who, costs_.pick);
+    case step::kind::end:
+      if (g == 0) over_ = true;
+      return find_work(who, costs_.pick);
+  }
+  p.doing = work_.next(g);
+  p.busy += p.doing.work + std::min(spent, costs_.spawn);
+  at(now_ + spent + p.doing.work, who);
+}
+
+nanoseconds machine::enqueue(int who, std::uint32_t g, bool as_next) {
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  bool queued = true;
+  if (as_next) {
+    std::swap(p.next, g);
+    p.next_since = now_;
+    queued = g != none;
+  }
+  nanoseconds spent = 0;
+  if (queued) {
+    if (p.queue.size() >= ring_size) {
+      for (std::size_t i = 0; i < ring_size / 2; ++i) {
+        global_.push_back(p.queue.front());
+        p.queue.pop_front();
+      }
+      spent += global_access();
+    }
+    p.queue.push_back(g);
+  }
+  if (queued || policy_.next_wakes) spent += wake_one();
+  return spent;
+}
+
+/// Wakes one sleeper unless somebody searches already. It counts as searching from here on.
+nanoseconds machine::wake_one() {
+  if (searching_ != 0 || asleep_ == 0) return 0;
+  for (std::size_t i = 0; i < procs_.size(); ++i) {
+    processor& p = procs_[i];
+    if (p.now != state::asleep) continue;
+    p.now = state::waking;
+    ++searching_;
+    ++outcome_.wakeups;
+    at(now_ + costs_.wake_delay, static_cast<int>(i));
+    return costs_.wake;
+  }
+  return 0;
+}
+
+/// The lock of the global queue serves one after the other.
+nanoseconds machine::global_access() {
+  const nanoseconds start = std::max(now_, global_free_);
+  global_free_ = start + costs_.global + costs_.line;
+  return global_free_ - now_;
+}
+
+bool machine::take_global(int who, std::uint32_t& g) {
+  if (global_.empty()) return false;
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  g = global_.front();
+  global_.pop_front();
+  const std::size_t share =
+      std::min({global_.size(), global_.size() / procs_.size(), ring_size / 2});
+  for (std::size_t i = 0; i < share; ++i) {
+    p.queue.push_back(global_.front());
+    global_.pop_front();
+  }
+  return true;
+}
+
+void machine::find_work(int who, nanoseconds spent) {
+  if (over_) return;
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  std::uint32_t g = none;
+  const bool global_first = ++p.picks % policy_.global_interval == 0;
+  if (global_first && !global_.empty()) {
+    spent += global_access();
+    g = global_.front();
+    global_.pop_front();
+  } else if (p.next != none) {
+    std::swap(g, p.next);
+  } else if (!p.queue.empty()) {
+    g = p.queue.front();
+    p.queue.pop_front();
+  } else if (!global_.empty()) {
+    spent += global_access();
+    take_global(who, g);
+  }
+  if (g != none) {
+    now_ += spent;
+    begin(who, g);
+    now_ -= spent;
+    return;
+  }
+  p.current = none;
+  const int busy = static_cast<int>(procs_.size()) - asleep_;
+  if (2 * searching_ < busy) {
+    ++searching_;
+    start_search(who);
+  } else {
+    go_to_sleep(who);
+  }
+}
+
+void machine::start_search(int who) {
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  p.now = state::searching;
+  p.rounds = 0;
+  p.search_until = now_ + policy_.search_time;
+  at(now_ + costs_.pick, who);
+}
+
+/// One round over all victims from a random one on.
+void machine::search(int who) {
+  if (over_) return;
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  const auto n = procs_.size();
+  const std::size_t start = random_() % n;
+  nanoseconds spent = 0;
+  std::uint32_t g = none;
+  for (std::size_t i = 0; i < n && g == none; ++i) {
+    const std::size_t v = (start + i) % n;
+    if (v == static_cast<std::size_t>(who)) continue;
+    // Lines that nobody wrote since the last round are still here: only busy victims cost a
+    // transfer.
+    spent += procs_[v].now == state::running ? costs_.line / 2 : 1;
+    steal(who, procs_[v], g, spent);
+  }
+  if (g == none && !global_.empty()) {
+    spent += global_access();
+    take_global(who, g);
+  }
+  ++p.rounds;
+  if (g != none) {
+    stop_search(who, spent);
+    now_ += spent;
+    begin(who, g);
+    now_ -= spent;
+    return;
+  }
+  const bool tired =
+      policy_.search_rounds != 0 ? p.rounds >= policy_.search_rounds : now_ >= p.search_until;
+  if (!tired) {
+    at(now_ + spent + 50, who);
+    return;
+  }
+  --searching_;
+  go_to_sleep(who);
+}
+
+bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& spent) {
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  const bool next_ripe = policy_.next_patience >= 0 && victim.next != none &&
+                         victim.queue.empty() && now_ - victim.next_since > policy_.next_patience &&
+                         (policy_.search_rounds == 0 || p.rounds + 1 == policy_.search_rounds);
+  if (victim.queue.empty() && !next_ripe) return false;
+  spent += 2 * costs_.line;
+  if (policy_.steal_barrier) {
+    const double running = static_cast<double>(procs_.size()) - asleep_ - 1;
+    spent += costs_.barrier + costs_.barrier_each * running;
+    for (processor& other : procs_) {
+      if (&other != &p && other.now == state::running) other.delay += costs_.interrupted;
+    }
+  }
+  if (next_ripe) {
+    g = victim.next;
+    victim.next = none;
+  } else {
+    const std::size_t half = (victim.queue.size() + 1) / 2;
+    g = victim.queue.front();
+    victim.queue.pop_front();
+    for (std::size_t i = 1; i < half; ++i) {
+      p.queue.push_back(victim.queue.front());
+      victim.queue.pop_front();
+    }
+    outcome_.stolen += half;
+  }
+  ++outcome_.steals;
+  return true;
+}
+
+/// Found work: lets somebody else search.
+void machine::stop_search(int who, nanoseconds& spent) {
+  --searching_;
+  const processor& p = procs_[static_cast<std::size_t>(who)];
+  if (policy_.found_wakes || !p.queue.empty() || !global_.empty()) spent += wake_one();
+}
+
+/// Publishes that it is idle, looks once more, sleeps.
+void machine::go_to_sleep(int who) {
+  processor& p = procs_[static_cast<std::size_t>(who)];
+  const bool work_left =
+      !global_.empty() || std::any_of(procs_.begin(), procs_.end(),
+                                      [](const processor& other) { return !other.queue.empty(); });
+  if (work_left && searching_ == 0) {
+    ++searching_;
+    start_search(who);
+    return;
+  }
+  p.now = state::asleep;
+  ++asleep_;
+}
+
+}  // namespace sim

@@ -1,0 +1,171 @@
+// exit MODE: ends the program in the way MODE names while goroutines are at work. Prints what the
+// destructors and handlers that must run print; those of abandoned goroutines must not.
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <runnel/chan.hpp>
+#include <runnel/go.hpp>
+#include <runnel/runtime.hpp>
+#include <runnel/select.hpp>
+#include <runnel/time.hpp>
+#include <string>
+#include <thread>
+
+using namespace std::chrono_literals;
+using runnel::chan;
+
+namespace {
+
+struct announces {
+  explicit announces(const char* t) : text(t) {}
+  announces(const announces&) = delete;
+  announces& operator=(const announces&) = delete;
+  ~announces() { std::puts(text); }
+  const char* text;
+};
+
+// Some of everything: runners, sleepers, parked ones, blocked ones.
+void begin_crowd() {
+  static const chan<int> c;
+  static std::atomic<int> started{0};
+  for (int i = 0; i < 40; ++i) {
+    runnel::go([i] {
+      const announces abandoned("destructor of an abandoned goroutine");
+      ++started;
+      switch (i % 5) {
+        case 0:
+          for (;;) runnel::yield();
+        case 1:
+          runnel::sleep_for(1h);
+          break;
+        case 2:
+          c.recv();
+          break;
+        case 3:
+          runnel::blocking([] { ::pause(); });
+          break;
+        default:
+          for (;;) runnel::select(runnel::on_recv(c), runnel::on_timeout(100us));
+      }
+    });
+  }
+  while (started < 30) runnel::sleep_for(1ms);
+}
+
+int main_returns() {
+  begin_crowd();
+  std::puts("main returns");
+  return 0;
+}
+
+int main_returns_with_hogs() {
+  for (int i = 0; i < 4; ++i) {
+    runnel::go([] {
+      for (volatile bool stop = false; !stop;) {
+      }
+    });
+  }
+  runnel::sleep_for(30ms);
+  std::puts("main returns");
+  return 5;
+}
+
+int exit_from_goroutine() {
+  static const announces static_object("static destructor");
+  std::atexit([] { std::puts("atexit handler"); });
+  begin_crowd();
+  runnel::go([] { std::exit(7); });
+  runnel::sleep_for(1h);
+  return 1;
+}
+
+int exit_from_goroutine_while_main_waits() {
+  std::atexit([] { std::puts("atexit handler"); });
+  runnel::go([] {
+    runnel::sleep_for(5ms);
+    std::exit(9);
+  });
+  chan<int>().recv();
+  return 1;
+}
+
+int exit_from_main() {
+  std::atexit([] { std::puts("atexit handler"); });
+  begin_crowd();
+  std::exit(3);
+}
+
+int immediate_exit() {
+  begin_crowd();
+  ::_exit(4);
+}
+
+int quick_exit_from_goroutine() {
+  std::at_quick_exit([] {
+    std::puts("at_quick_exit handler");
+    std::fflush(stdout);
+  });
+  runnel::go([] { std::quick_exit(6); });
+  runnel::sleep_for(1h);
+  return 1;
+}
+
+// Static destructors and atexit handlers that use the library find it working or at rest, and do
+// not hang.
+int library_in_static_destructors() {
+  struct user {
+    ~user() {
+      const chan<int> c(1);
+      c.send(1);
+      std::printf("buffered %d\n", *c.recv());
+      runnel::go([] {});
+      std::printf("goroutines %d\n", runnel::num_goroutine() > 0 ? 1 : 0);
+    }
+    chan<int> member;
+  };
+  static user u;
+  begin_crowd();
+  return 0;
+}
+
+int exit_with_plain_threads() {
+  for (int i = 0; i < 4; ++i) {
+    std::thread([] {
+      for (;;) runnel::run([] { runnel::yield(); });
+    }).detach();
+  }
+  std::thread([] { chan<int>().recv(); }).detach();
+  runnel::sleep_for(20ms);
+  std::puts("main returns");
+  return 0;
+}
+
+// Many times over, because what goes wrong at exit is a race.
+int exit_at_once() {
+  for (int i = 0; i < 100; ++i) runnel::go([] { runnel::yield(); });
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::map<std::string, int (*)()> modes{
+      {"main_returns", main_returns},
+      {"main_returns_with_hogs", main_returns_with_hogs},
+      {"exit_from_goroutine", exit_from_goroutine},
+      {"exit_from_goroutine_while_main_waits", exit_from_goroutine_while_main_waits},
+      {"exit_from_main", exit_from_main},
+      {"immediate_exit", immediate_exit},
+      {"quick_exit_from_goroutine", quick_exit_from_goroutine},
+      {"library_in_static_destructors", library_in_static_destructors},
+      {"exit_with_plain_threads", exit_with_plain_threads},
+      {"exit_at_once", exit_at_once},
+  };
+  const auto mode = modes.find(argc > 1 ? argv[1] : "");
+  if (mode == modes.end()) return 64;
+  return mode->second();
+}

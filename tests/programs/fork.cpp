@@ -1,0 +1,161 @@
+// fork MODE: children of a process whose runtime is at work.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <runnel/chan.hpp>
+#include <runnel/go.hpp>
+#include <runnel/runtime.hpp>
+#include <runnel/select.hpp>
+#include <runnel/time.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace std::chrono_literals;
+using runnel::chan;
+
+namespace {
+
+// Goroutines that send, receive, sleep and spin all the time, until stopped.
+class crowd {
+ public:
+  crowd() {
+    for (int i = 0; i < 8; ++i) {
+      runnel::go([this, i] {
+        while (!stop_) {
+          runnel::select(runnel::on_send(c_, i), runnel::on_recv(c_), runnel::on_timeout(50us));
+          if (i % 2 == 0) runnel::yield();
+        }
+        --alive_;
+      });
+    }
+  }
+  crowd(const crowd&) = delete;
+  crowd& operator=(const crowd&) = delete;
+  ~crowd() {
+    stop_ = true;
+    while (alive_ > 0) runnel::sleep_for(1ms);
+  }
+
+ private:
+  chan<int> c_;
+  std::atomic<bool> stop_{false};
+  std::atomic<int> alive_{8};
+};
+
+int status_of(pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// What a child does with a runtime of its own.
+[[noreturn]] void child_uses_the_runtime() {
+  if (runnel::num_goroutine() != 0) ::_exit(10);
+  const chan<int> c;
+  for (int i = 0; i < 100; ++i) runnel::go([c, i] { c.send(i); });
+  int sum = 0;
+  for (int i = 0; i < 100; ++i) sum += *c.recv();
+  runnel::sleep_for(1ms);
+  if (runnel::select(runnel::on_recv(c), runnel::on_timeout(1ms)) != 1) ::_exit(11);
+  if (runnel::run([] { return 5; }) != 5) ::_exit(12);
+  ::_exit(sum == 4950 ? 0 : 13);
+}
+
+int child_execs() {
+  const crowd c;
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::execl("/bin/true", "true", nullptr);
+      ::_exit(20);
+    }
+    if (status_of(child) != 0) return 1;
+  }
+  std::puts("OK");
+  return 0;
+}
+
+int child_uses_it() {
+  const crowd c;
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) child_uses_the_runtime();
+    if (const int status = status_of(child); status != 0) {
+      std::printf("child: %d\n", status);
+      return 1;
+    }
+  }
+  std::puts("OK");
+  return 0;
+}
+
+int fork_from_a_goroutine() {
+  const crowd c;
+  const int result = runnel::run([] {
+    for (int i = 0; i < 20; ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        ::execl("/bin/true", "true", nullptr);
+        ::_exit(20);
+      }
+      if (const int status = runnel::blocking([&] { return status_of(child); })) return status;
+    }
+    return 0;
+  });
+  std::puts(result == 0 ? "OK" : "failed");
+  return result;
+}
+
+int fork_before_first_use() {
+  const pid_t child = ::fork();
+  if (child == 0) child_uses_the_runtime();
+  if (status_of(child) != 0) return 1;
+  if (runnel::run([] { return 1; }) != 1) return 2;
+  std::puts("OK");
+  return 0;
+}
+
+// A child that returns from main without having touched the library.
+int child_returns() {
+  const crowd c;
+  std::fflush(stdout);
+  const pid_t child = ::fork();
+  if (child == 0) std::exit(0);
+  if (status_of(child) != 0) return 1;
+  std::puts("OK");
+  return 0;
+}
+
+int child_deadlock_is_reported() {
+  const crowd c;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    chan<int>().recv();
+    ::_exit(0);
+  }
+  std::printf("%d\n", status_of(child));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::map<std::string, int (*)()> modes{
+      {"child_execs", child_execs},
+      {"child_uses_it", child_uses_it},
+      {"fork_from_a_goroutine", fork_from_a_goroutine},
+      {"fork_before_first_use", fork_before_first_use},
+      {"child_returns", child_returns},
+      {"child_deadlock_is_reported", child_deadlock_is_reported},
+  };
+  const auto mode = modes.find(argc > 1 ? argv[1] : "");
+  if (mode == modes.end()) return 64;
+  return mode->second();
+}

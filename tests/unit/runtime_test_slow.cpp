@@ -1,0 +1,130 @@
+// Scale: a million parked goroutines, ten thousand blocked threads.
+// runnel: labels: slow
+// runnel: serial
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <runnel/chan.hpp>
+#include <runnel/go.hpp>
+#include <runnel/runtime.hpp>
+#include <runnel/select.hpp>
+#include <runnel/time.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/crew.hpp"
+#include "support/test.hpp"
+
+using namespace std::chrono_literals;
+using runnel::chan;
+using runnel_test::eventually;
+using runnel_test::under_sanitizer;
+
+namespace {
+
+std::size_t resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) return std::stoul(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+RUNNEL_TEST_BOTH(scale, a_million_parked_goroutines) {
+  runnel_test::set_deadline(600s);
+  const int n = under_sanitizer ? 5'000 : 1'000'000;
+  const std::size_t before = resident_bytes();
+  const std::size_t goroutines_before = runnel::num_goroutine();
+  const chan<int> c;
+  std::atomic<int> parked{0};
+  std::atomic<long> sum{0};
+  for (int i = 0; i < n; ++i) {
+    runnel::go([&] {
+      ++parked;
+      sum += *c.recv();
+    });
+  }
+  ASSERT_TRUE(eventually([&] { return parked == n; }, 300s));
+  EXPECT_EQ(runnel::num_goroutine(), goroutines_before + static_cast<std::size_t>(n));
+  if (!under_sanitizer) {
+    const double each = static_cast<double>(resident_bytes() - before) / n;
+    EXPECT_LE(each, 4.6 * 1024) << "bytes of RSS per parked goroutine";
+  }
+  for (int i = 0; i < n; ++i) c.send(1);
+  ASSERT_TRUE(eventually([&] { return sum == n; }, 300s));
+  ASSERT_TRUE(eventually([&] { return runnel::num_goroutine() == goroutines_before; }, 300s));
+}
+
+RUNNEL_TEST_BOTH(scale, a_million_woken_by_one_close) {
+  runnel_test::set_deadline(600s);
+  const int n = under_sanitizer ? 5'000 : 1'000'000;
+  const chan<void> gate;
+  std::atomic<int> through{0};
+  for (int i = 0; i < n; ++i) {
+    runnel::go([&] {
+      gate.recv();
+      ++through;
+    });
+  }
+  gate.close();
+  ASSERT_TRUE(eventually([&] { return through == n; }, 300s));
+}
+
+namespace {
+
+void ten_thousand_at_once(void (*block)()) {
+  runnel_test::set_deadline(600s);
+  const int n = under_sanitizer ? 200 : 10'000;
+  std::atomic<int> done{0};
+  for (int i = 0; i < n; ++i) {
+    runnel::go([&] {
+      block();
+      ++done;
+    });
+  }
+  // Meanwhile everything else goes on.
+  for (int i = 0; i < 10; ++i) {
+    const chan<int> c;
+    runnel::go([c] { c.send(1); });
+    EXPECT_EQ(c.recv(), 1);
+    runnel::sleep_for(1ms);
+  }
+  EXPECT_TRUE(eventually([&] { return done == n; }, 500s)) << done << " of " << n;
+}
+
+}  // namespace
+
+RUNNEL_TEST_BOTH(scale, ten_thousand_announced_blocking_calls) {
+  ten_thousand_at_once([] { runnel::blocking([] { ::usleep(200'000); }); });
+}
+
+RUNNEL_TEST_BOTH(scale, ten_thousand_hidden_blocking_calls) {
+  ten_thousand_at_once([] { ::usleep(100'000); });
+}
+
+RUNNEL_TEST_BOTH(scale, many_channels_and_many_selects) {
+  const int n = under_sanitizer ? 500 : 20'000;
+  std::vector<chan<int>> channels(static_cast<std::size_t>(n));
+  const chan<void> stop;
+  std::atomic<int> received{0};
+  std::atomic<int> stopped{0};
+  for (const auto& c : channels) {
+    runnel::go([&, c] {
+      while (runnel::select(runnel::on_recv(c, [&](int v) { received += v; }),
+                            runnel::on_recv(stop)) == 0) {
+      }
+      ++stopped;
+    });
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& c : channels) c.send(1);
+  }
+  EXPECT_TRUE(eventually([&] { return received == 3 * n; }));
+  stop.close();
+  EXPECT_TRUE(eventually([&] { return stopped == n; }));
+}
