@@ -108,7 +108,7 @@ void prod_cons(run& r) {
       done.done();
     });
     runnel::go([&] {
-      while (*ch.recv() != 0) work(Load);
+      while (ch.recv().value() != 0) work(Load);
       done.done();
     });
   }

@@ -92,12 +92,12 @@ const row hog{"PingPongHog", [](run& r) {
                 });
                 const std::int64_t n = r.n();
                 runnel::go([=] {
-                  for (std::int64_t i = 0; i < n; ++i) pong.send(*ping.recv());
+                  for (std::int64_t i = 0; i < n; ++i) pong.send(ping.recv().value());
                   stop.close();
                   done.send(true);
                 });
                 runnel::go([=] {
-                  for (std::int64_t i = 0; i < n; ++i) ping.send(*pong.recv());
+                  for (std::int64_t i = 0; i < n; ++i) ping.send(pong.recv().value());
                   done.send(true);
                 });
                 r.reset_timer();

@@ -24,7 +24,7 @@ void skynet(int_chan up, std::int64_t num, std::int64_t size) {
   for (std::int64_t i = 0; i < 10; ++i)
     runnel::go(skynet, children, num + i * (size / 10), size / 10);
   std::int64_t sum = 0;
-  for (int i = 0; i < 10; ++i) sum += *children.recv();
+  for (int i = 0; i < 10; ++i) sum += children.recv().value();
   up.send(sum);
 }
 
@@ -36,7 +36,7 @@ const row skynet_1m{"Skynet1M", [](run& r) {
                       for (std::int64_t i = 0; i < r.n(); ++i) {
                         int_chan up;
                         runnel::go(skynet, up, 0, size);
-                        r.require(*up.recv() == size * (size - 1) / 2, "wrong sum");
+                        r.require(up.recv().value() == size * (size - 1) / 2, "wrong sum");
                       }
                       r.per_unit(static_cast<double>(goroutines));
                     }};
@@ -76,7 +76,7 @@ const row ping_pong{"PingPong", [](run& r) {
                       std::int64_t v = 0;
                       for (std::int64_t i = 0; i < rounds; ++i) {
                         ping.send(v);
-                        v = *pong.recv();
+                        v = pong.recv().value();
                       }
                       ping.close();
                       (void)pong.recv();
@@ -88,7 +88,7 @@ constexpr std::int64_t sieve_end = 2147483647;
 
 void sieve_filter(int_chan in, int_chan out, std::int64_t prime) {
   for (std::int64_t v = 0; v != sieve_end;) {
-    v = *in.recv();
+    v = in.recv().value();
     if (v % prime != 0) out.send(v);
   }
 }
@@ -107,13 +107,13 @@ const row prime_sieve{"PrimeSieve", [](run& r) {
                           int_chan in = source;
                           std::int64_t prime = 0;
                           for (std::int64_t p = 0; p < primes; ++p) {
-                            prime = *in.recv();
+                            prime = in.recv().value();
                             int_chan out;
                             runnel::go(sieve_filter, in, out, prime);
                             in = out;
                           }
                           stop = true;
-                          while (*in.recv() != sieve_end) {
+                          while (in.recv().value() != sieve_end) {
                           }
                           r.require(primes != 1000 || prime == 7919, "wrong prime");
                         }
@@ -124,7 +124,7 @@ std::int64_t fib(int n) {
   int_chan other(1);
   runnel::go([other, n] { other.send(fib(n - 1)); });
   const std::int64_t mine = fib(n - 2);
-  return mine + *other.recv();
+  return mine + other.recv().value();
 }
 
 /// Fibonacci numbers, a goroutine for every first branch; the time is that of one goroutine.

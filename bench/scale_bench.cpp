@@ -139,7 +139,7 @@ const row idle{"Idle100k", [](run& r) {
                    });
                  }
                  here.wait();
-                 runnel::sleep_for(200ms);  // until spinning and the monitor have come to rest
+                 runnel::sleep_for(500ms);  // until spinning and the monitor have come to rest
                  const std::int64_t before = thread_switches();
                  const auto start = clock::now();
                  runnel::sleep_for(1s);

@@ -138,13 +138,13 @@ const row sleep{"Sleep1000", [](run& r) {
                 }};
 
 const row tick{"Ticker", [](run& r) {
-                   among_timers(r, [](share& mine) {
-                     runnel::ticker ticker(1ns);
-                     auto ticks = ticker.c();
-                     while (mine.next()) (void)ticks.recv();
-                     ticker.stop();
-                   });
-                 }};
+                 among_timers(r, [](share& mine) {
+                   runnel::ticker ticker(1ns);
+                   auto ticks = ticker.c();
+                   while (mine.next()) (void)ticks.recv();
+                   ticker.stop();
+                 });
+               }};
 
 const row ticker_reset{"TickerReset", [](run& r) {
                          among_timers(r, [](share& mine) {

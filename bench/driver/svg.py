@@ -66,7 +66,7 @@ def ratio_bars(path, title, notes, groups, series):
         return
     low, high = min(0.5, min(every) * 0.9), max(10.0, max(every) * 1.2)
     left, right, thick, gap = 230, 70, 8, 6
-    width, top = 1000, 78 + 14 * len(notes)
+    width, top = 1000, 88 + 14 * len(notes)
     height = top + sum(26 + len(rows) * (len(series) * thick + gap) for _, rows in groups) + 40
     picture = Picture(width, height)
     span = width - left - right
@@ -78,11 +78,12 @@ def ratio_bars(path, title, notes, groups, series):
     for i, note in enumerate(notes):
         picture.text(16, 48 + 14 * i, note, 10.5, colour=PALE)
     for i, name in enumerate(series):
-        picture.bar(left + 150 * i, top - 26, 12, 10, COLOURS[i])
-        picture.text(left + 150 * i + 17, top - 17, name, 11)
+        picture.bar(left + 150 * i, top - 34, 12, 10, COLOURS[i])
+        picture.text(left + 150 * i + 17, top - 25, name, 11)
     for tick in _ticks(low, high):
         picture.line(place(tick), top, place(tick), height - 28)
-        picture.text(place(tick), height - 12, f"{tick:g}x", 10, "middle", PALE)
+        for y in (top - 4, height - 12):
+            picture.text(place(tick), y, f"{tick:g}x", 10, "middle", PALE)
     y = top + 4
     for heading, rows in groups:
         picture.text(16, y + 14, heading, 12, weight="bold")
@@ -144,5 +145,5 @@ def _panel(picture, x0, y0, wide, tall, heading, x_name, y_name, curves):
     for i, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[i % len(COLOURS)]
         picture.path([place(x, y) for x, y in curve], colour)
-        picture.bar(left + 110 + 105 * (i % 4), top - 14 - 13 * (i // 4), 10, 8, colour)
-        picture.text(left + 124 + 105 * (i % 4), top - 6 - 13 * (i // 4), name, 10)
+        picture.bar(left + 64 + 84 * i, top - 14, 10, 8, colour)
+        picture.text(left + 77 + 84 * i, top - 6, name, 10)

@@ -28,7 +28,7 @@ func scaled(n int) int {
 }
 
 // work is the user work of the "Work" rows, n rounds. Go's own rows multiply and divide zero, which its compiler
-// folds: what is left, and what the C++ side does too, is a counted loop of about two cycles a round.
+// folds: what is left, and what the C++ side does too, is a counted loop.
 func work(n int) int {
 	v := 0
 	for i := 0; i < n; i++ {
@@ -66,7 +66,7 @@ func residentBytes() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// BenchmarkControlWork1000 measures the user work alone: its ratio must be near one, or the Work rows compare compilers.
+// BenchmarkControlWork1000 measures the user work alone: what the compilers contribute to the Work rows.
 func BenchmarkControlWork1000(b *testing.B) {
 	v := 0
 	for i := 0; i < b.N; i++ {

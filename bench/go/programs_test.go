@@ -366,7 +366,7 @@ func BenchmarkIdle100k(b *testing.B) {
 		}()
 	}
 	here.Wait()
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond)
 	before, start := threadSwitches(), time.Now()
 	time.Sleep(time.Second)
 	switches := float64(threadSwitches() - before - 1)

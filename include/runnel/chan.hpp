@@ -100,12 +100,15 @@ class chan_iterator {
   using difference_type = std::ptrdiff_t;
   using iterator_concept = std::input_iterator_tag;
 
-  explicit chan_iterator(chan_handle handle) : handle_(std::move(handle)) { ++*this; }
+  // Not inlined, so that a loop holds one copy of the receive.
+  RUNNEL_NOINLINE explicit chan_iterator(chan_handle handle) : handle_(std::move(handle)) {
+    ++*this;
+  }
   chan_iterator(chan_iterator&&) = default;
   chan_iterator& operator=(chan_iterator&&) = default;
 
   T&& operator*() const noexcept { return std::move(*value_); }
-  chan_iterator& operator++() {
+  RUNNEL_INLINE chan_iterator& operator++() {
     value_.reset();
     if (std::optional<T> next = chan_recv<T>(chan_access::core(handle_))) {
       value_.emplace(std::move(*next));
@@ -159,7 +162,7 @@ class sending : public Base {
   /// Synchronizes: with the completion of the receive that gets v. The k-th receive from a channel
   /// of capacity C synchronizes with the completion of the (k+C)-th send.
   /// Complexity: constant. Go: ch <- v.
-  void send(T v) const { chan_send<T>(this->core_, v); }
+  RUNNEL_INLINE void send(T v) const { chan_send<T>(this->core_, v); }
 
   /// Sends v if that needs no waiting: ok; else would_block (always on nil), and v is untouched.
   /// Throws panic("send on closed channel"), and what copying v throws; then nothing was sent.
@@ -186,7 +189,7 @@ template <class Base>
 class sending<void, Base> : public Base {
  public:
   /// See sending<T>::send; there is no value.
-  void send() const { chan_send_void(this->core_); }
+  RUNNEL_INLINE void send() const { chan_send_void(this->core_); }
   /// See sending<T>::try_send.
   chan_status try_send() const { return chan_try_send_void(this->core_); }
   /// See sending<T>::close.
@@ -208,7 +211,7 @@ class receiving : public Base {
   /// Throws only what moving a T throws (the value is lost then).
   /// Synchronizes: with the send of the value, or with the close; see also send.
   /// Complexity: constant. Go: v, ok := <-ch.
-  std::optional<T> recv() const { return chan_recv<T>(this->core_); }
+  RUNNEL_INLINE std::optional<T> recv() const { return chan_recv<T>(this->core_); }
 
   /// Receives into out if that needs no waiting: ok; else would_block (always on nil) or closed, and
   /// out is untouched. T must be move-assignable.
@@ -236,7 +239,7 @@ class receiving<void, Base> : public Base {
   using iterator = chan_iterator<void>;
 
   /// See receiving<T>::recv. False once closed and drained.
-  bool recv() const { return chan_recv_void(this->core_); }
+  RUNNEL_INLINE bool recv() const { return chan_recv_void(this->core_); }
   /// See receiving<T>::try_recv.
   chan_status try_recv() const { return chan_try_recv_void(this->core_); }
   /// Iterating yields std::monostate.

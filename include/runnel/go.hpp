@@ -102,8 +102,8 @@ inline std::uint64_t id() { return detail::current_id(); }
 inline std::string_view name() { return detail::current_name(); }
 
 /// Until as many unlock_os_thread calls, the goroutine runs on this OS thread only and nothing else
-/// runs there: for libraries that keep state in thread_locals. Panics on a plain thread:
-/// panic("lock_os_thread called outside of a goroutine"). Go: runtime.LockOSThread.
+/// runs there: for libraries that keep state in thread_locals. Nothing on a plain thread, which is
+/// its own. Unlocking too often: nothing. Go: runtime.LockOSThread.
 inline void lock_os_thread() { detail::lock_os_thread(); }
 inline void unlock_os_thread() { detail::unlock_os_thread(); }
 

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -219,16 +220,76 @@ class select_case {
 namespace detail {
 
 template <bool Ordered, class... Cases>
-std::size_t select_cases(Cases&... cases) {
+std::size_t select_by_engine(std::size_t first, Cases&... cases) {
   constexpr std::size_t n = sizeof...(Cases);
   std::array<select_record, n> records;
   alignas(chan_waiter) std::byte space[n * select_space];
   std::size_t i = 0;
   (cases.prepare(records[i++]), ...);
-  const std::size_t chosen = select_run(records.data(), n, space, Ordered);
+  const std::size_t chosen = select_run(records.data(), n, space, Ordered, first);
   i = 0;
   ((chosen == i++ ? cases.finish(records[chosen]) : void()), ...);
   return chosen;
+}
+
+/// One of the set bits, of which there are `count`: the lowest one, or one of them at random.
+template <bool Ordered>
+RUNNEL_INLINE unsigned choose_bit(std::uint32_t bits, std::uint32_t count) noexcept {
+  if constexpr (!Ordered) {
+    if (count > 1) {
+      for (std::uint32_t skip = select_random(count); skip != 0; --skip) bits &= bits - 1;
+    }
+  }
+  return static_cast<unsigned>(std::countr_zero(bits));
+}
+
+template <class C>
+concept case_with_inline_path = requires(C& c) {
+  c.look();
+  c.run_inline();
+};
+/// Beyond this number the code of the inlined look would outweigh what it saves.
+inline constexpr std::size_t most_inlined_cases = 6;
+
+template <bool Ordered, class... Cases>
+std::size_t select_cases(Cases&... cases) {
+  constexpr std::size_t n = sizeof...(Cases);
+  if constexpr (inline_paths && n <= most_inlined_cases &&
+                ((is_otherwise<Cases> || case_with_inline_path<Cases>) && ...)) {
+    std::uint32_t ready = 0;
+    std::uint32_t quick = 0;
+    std::uint32_t count = 0;
+    unsigned at = 0;
+    bool known = true;
+    const auto look = [&]<class C>(const C& c) __attribute__((always_inline)) {
+      if constexpr (requires { c.needs_engine(); }) known = known && !c.needs_engine();
+      if constexpr (!is_otherwise<C>) {
+        const first_look seen = c.look();
+        ready |= static_cast<std::uint32_t>(seen.ready) << at;
+        quick |= static_cast<std::uint32_t>(seen.quick) << at;
+        count += seen.ready;
+      }
+      ++at;
+    };
+    (look(cases), ...);
+    if (!known) return select_by_engine<Ordered>(no_case, cases...);
+    if (ready == 0) return select_by_engine<Ordered>(none_ready, cases...);
+    const unsigned chosen = choose_bit<Ordered>(ready, count);
+    if ((quick >> chosen & 1) == 0) return select_by_engine<Ordered>(chosen, cases...);
+    at = 0;
+    bool done = false;
+    const auto run = [&]<class C>(C& c) __attribute__((always_inline)) {
+      if constexpr (!is_otherwise<C>) {
+        if (chosen == at) done = c.run_inline();
+      }
+      ++at;
+    };
+    (run(cases), ...);
+    if (done) return chosen;
+    return select_by_engine<Ordered>(chosen, cases...);
+  } else {
+    return select_by_engine<Ordered>(no_case, cases...);
+  }
 }
 
 /// One case and otherwise: no engine. Chosen is what the non-blocking operation says.

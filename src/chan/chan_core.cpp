@@ -113,7 +113,7 @@ void chan_core::refill(std::size_t index, handoff& h) noexcept {
       tokens_sent(race_ledger_, *w);
       tokens_room(race_ledger_, *w);
 #endif
-      count_put(index);
+      count_put(index, capacity_ - 1);
       return;
     }
   }
@@ -274,15 +274,16 @@ parker* chan_core::send_from_timer(void* element, bool& sent) noexcept {
 
 bool chan_core::discard_buffered() noexcept {
   lock_.lock();
-  const bool any = count_.load(std::memory_order_relaxed) != 0;
-  while (count_.load(std::memory_order_relaxed) != 0) {
+  std::size_t count = count_.load(std::memory_order_relaxed);
+  const bool any = count != 0;
+  for (; count != 0; --count) {
     const std::size_t index = take_;
     if (ops_->destroy != nullptr) ops_->destroy(slot(index));
 #if RUNNEL_RACE
     drop_token(pop_token(race_ledger_.sent));
     ++race_ledger_.free_sends;
 #endif
-    count_taken(index);
+    count_taken(index, count);
   }
   lock_.unlock();
   return any;

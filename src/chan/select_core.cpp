@@ -3,7 +3,9 @@
 // 1. Look. Each case is looked at without a lock; those that may be ready are candidates. They are
 //    tried in random order (select_ordered: as written), each under its own object's lock only, until
 //    one succeeds. A candidate that fails is dropped, so the winner is uniform among the ready ones:
-//    the same as the first ready one in a random permutation of all, without making one.
+//    the same as the first ready one in a random permutation of all, without making one. Selects of a
+//    few channels look and choose in inlined code (select_cases), which also does the operation if
+//    the buffer is all it takes; otherwise the engine begins with the case chosen there.
 // 2. Wait. If none was ready, all objects are locked, in the order of their addresses, and looked at
 //    again. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by one
 //    proves nothing, since a value may move from a channel not yet looked at to one already looked at
@@ -47,8 +49,16 @@
 namespace runnel::detail {
 namespace {
 
-constexpr std::size_t none = static_cast<std::size_t>(-1);
+constexpr std::size_t none = no_case;
 constexpr std::size_t biased_slots = holding_slots - 1;
+
+/// What the engine needs per case besides its record; arrays of these, one after the other.
+struct live_case {
+  selectable* object;
+  std::uint32_t index;
+};
+static_assert(select_space >= sizeof(chan_waiter) + sizeof(live_case) + sizeof(std::uint32_t) &&
+              select_space % alignof(chan_waiter) == 0);
 
 class selection {
  public:
@@ -56,12 +66,12 @@ class selection {
       : cases_(cases),
         n_(n),
         waiters_(static_cast<chan_waiter*>(space)),
-        order_(reinterpret_cast<std::uint32_t*>(waiters_ + n)),
-        candidates_(order_ + n),
+        order_(reinterpret_cast<live_case*>(waiters_ + n)),
+        candidates_(reinterpret_cast<std::uint32_t*>(order_ + n)),
         ordered_(ordered) {}
 
-  std::size_t run() {
-    find_candidates();
+  std::size_t run(bool look) {
+    find_candidates(look);
     while (candidate_count_ != 0) {
       const std::uint32_t i = take_candidate();
       if (attempt(cases_[i])) return i;
@@ -70,10 +80,23 @@ class selection {
     return wait();
   }
 
+  /// Tries one case under its own lock. True: it is done.
+  static bool attempt(select_record& r) {
+    if (r.kind == select_kind::after || r.kind == select_kind::at) return true;
+    object_lock& lock = r.object->lock();
+    handoff h;
+    tokens_begin(h);
+    lock.lock();
+    const chan_outcome outcome = begin(r, h);
+    lock.unlock();
+    return finish(r, outcome, h);
+  }
+
  private:
   // ---- step 1
 
-  void find_candidates() {
+  /// `look`: else nothing is a candidate.
+  void find_candidates(bool look) {
     for (std::size_t i = 0; i < n_; ++i) {
       const select_record& r = cases_[i];
       switch (r.kind) {
@@ -82,7 +105,7 @@ class selection {
         case select_kind::object:
           if (r.object == nullptr) break;
           ++live_;
-          if (may_be_ready(r)) add_candidate(i);
+          if (look && may_be_ready(r)) add_candidate(i);
           break;
         case select_kind::after:
           timed_ = true;
@@ -116,30 +139,18 @@ class selection {
       return *candidates_++;
     }
     std::uint32_t at = 0;
-    if (candidate_count_ > 1) at = below(candidate_count_);
+    if (candidate_count_ > 1) at = select_random(candidate_count_);
     const std::uint32_t i = candidates_[at];
     candidates_[at] = candidates_[--candidate_count_];
     return i;
   }
 
   /// Uniform in [0, n).
-  static std::uint32_t below(std::uint32_t n) {
+  static std::uint32_t select_random(std::uint32_t n) {
     runtime::machine* m = runtime::current_machine();
     if (m == nullptr) m = static_cast<runtime::machine*>(attach_thread());
     const std::uint64_t r = m->next_random();
     return static_cast<std::uint32_t>((r * n) >> 32);
-  }
-
-  /// Tries one case under its own lock. True: it is done.
-  bool attempt(select_record& r) {
-    if (r.kind == select_kind::after || r.kind == select_kind::at) return true;
-    object_lock& lock = r.object->lock();
-    handoff h;
-    tokens_begin(h);
-    lock.lock();
-    const chan_outcome outcome = begin(r, h);
-    lock.unlock();
-    return finish(r, outcome, h);
   }
 
   /// With the lock held.
@@ -180,7 +191,6 @@ class selection {
 
   std::size_t wait() {
     sort_by_address();
-    if (!ordered_) shuffle_cases_of_one_object();
     const std::size_t timeout = find_deadline();
     claim_word claim;
     for (;;) {
@@ -192,7 +202,7 @@ class selection {
         return otherwise_;
       }
       parker* const me = self();
-      for (std::size_t k = 0; k < live_; ++k) enqueue(order_[k], me, claim);
+      for (std::size_t k = 0; k < live_; ++k) enqueue(order_[k].index, me, claim);
       unlock_all();
       const std::size_t winner = park_for(me, claim, timeout);
       unlink_losers(winner);
@@ -201,31 +211,35 @@ class selection {
     }
   }
 
-  void sort_by_address() noexcept {
+  /// Cases on the same object stay as written.
+  void sort_by_address() {
     std::size_t k = 0;
-    for (std::size_t i = 0; i < n_; ++i) {
-      if (waits_on_object(cases_[i])) order_[k++] = static_cast<std::uint32_t>(i);
-    }
-    const auto before = [this](std::uint32_t a, std::uint32_t b) {
-      return std::less<>{}(cases_[a].object, cases_[b].object);
+    const auto before = [](const live_case& a, const live_case& b) {
+      return a.object != b.object ? std::less<>{}(a.object, b.object) : a.index < b.index;
     };
-    if (live_ <= 8) {
-      for (std::size_t i = 1; i < live_; ++i) {
-        const std::uint32_t moving = order_[i];
-        std::size_t j = i;
-        for (; j > 0 && before(moving, order_[j - 1]); --j) order_[j] = order_[j - 1];
-        order_[j] = moving;
+    const bool few = live_ <= 8;
+    for (std::size_t i = 0; i < n_; ++i) {
+      if (!waits_on_object(cases_[i])) continue;
+      const live_case moving{cases_[i].object, static_cast<std::uint32_t>(i)};
+      std::size_t to = k++;
+      if (few) {
+        for (; to > 0 && std::less<>{}(moving.object, order_[to - 1].object); --to) {
+          order_[to] = order_[to - 1];
+        }
       }
-    } else {
-      std::sort(order_, order_ + live_, before);
+      order_[to] = moving;
     }
+    if (!few) std::sort(order_, order_ + live_, before);
+    for (k = 1; k < live_; ++k) distinct_ = distinct_ && order_[k].object != order_[k - 1].object;
+    if (!distinct_ && !ordered_) shuffle_cases_of_one_object();
+    simple_ = distinct_ && live_ <= biased_slots;
   }
 
   /// A waker takes the first of several cases on its object, so chance decides which is first.
   void shuffle_cases_of_one_object() {
     for_each_object([this](selectable&, std::size_t first, std::size_t last) {
       for (; last - first > 1; ++first) {
-        const std::size_t other = first + below(static_cast<std::uint32_t>(last - first));
+        const std::size_t other = first + select_random(static_cast<std::uint32_t>(last - first));
         std::swap(order_[first], order_[other]);
       }
     });
@@ -248,7 +262,7 @@ class selection {
         first = i;
         deadline_ = t;
         same = 1;
-      } else if (t == deadline_ && below(++same) == 0) {
+      } else if (t == deadline_ && select_random(++same) == 0) {
         first = i;
       }
     }
@@ -273,15 +287,19 @@ class selection {
   template <class F>
   void for_each_object(F f) const {
     for (std::size_t first = 0; first < live_;) {
-      selectable& object = *cases_[order_[first]].object;
+      selectable& object = *order_[first].object;
       std::size_t last = first + 1;
-      while (last < live_ && cases_[order_[last]].object == &object) ++last;
+      while (last < live_ && order_[last].object == &object) ++last;
       f(object, first, last);
       first = last;
     }
   }
 
   void lock_all() noexcept {
+    if (simple_) {
+      for (std::size_t k = 0; k < live_; ++k) order_[k].object->lock().lock(k);
+      return;
+    }
     std::size_t slot = 0;
     for_each_object([&](selectable& object, std::size_t, std::size_t) {
       if (slot < biased_slots) {
@@ -294,6 +312,10 @@ class selection {
 
   void unlock_all() noexcept {
     thread* const me = current_thread();
+    if (simple_) {
+      for (std::size_t k = 0; k < live_; ++k) order_[k].object->lock().unlock(me, k);
+      return;
+    }
     std::size_t slot = 0;
     for_each_object([&](selectable& object, std::size_t, std::size_t) {
       if (slot < biased_slots) {
@@ -308,11 +330,12 @@ class selection {
   /// otherwise they are still held.
   std::size_t attempt_locked() {
     for (;;) {
-      candidates_ = order_ + n_;
+      candidates_ = reinterpret_cast<std::uint32_t*>(order_ + n_);
       candidate_count_ = 0;
       for (std::size_t i = 0; i < n_; ++i) {
         if (waits_on_object(cases_[i]) && may_be_ready(cases_[i])) add_candidate(i);
       }
+      if (candidate_count_ == 0) return none;
       std::size_t chosen = none;
       chan_outcome outcome = chan_outcome::would_block;
       handoff h;
@@ -372,11 +395,21 @@ class selection {
   }
 
   void unlink_losers(std::size_t winner) noexcept {
+    if (distinct_) {
+      for (std::size_t k = 0; k < live_; ++k) {
+        if (order_[k].index == winner) continue;
+        object_lock& lock = order_[k].object->lock();
+        lock.lock();
+        unlink(order_[k].index);
+        lock.unlock();
+      }
+      return;
+    }
     for_each_object([&](selectable& object, std::size_t first, std::size_t last) {
-      if (last - first == 1 && order_[first] == winner) return;
+      if (last - first == 1 && order_[first].index == winner) return;
       object.lock().lock();
       for (std::size_t k = first; k < last; ++k) {
-        if (order_[k] != winner) unlink(order_[k]);
+        if (order_[k].index != winner) unlink(order_[k].index);
       }
       object.lock().unlock();
     });
@@ -399,7 +432,7 @@ class selection {
 
   /// False: it was nothing, wait again.
   bool finish_woken(std::size_t winner) {
-    for (std::size_t k = 0; k < live_; ++k) tokens_wake(waiters_[order_[k]]);
+    for (std::size_t k = 0; k < live_; ++k) tokens_wake(waiters_[order_[k].index]);
     select_record& r = cases_[winner];
     r.end = select_end::done;
     if (!waits_on_object(r)) return true;
@@ -427,10 +460,12 @@ class selection {
   select_record* const cases_;
   const std::size_t n_;
   chan_waiter* const waiters_;      // by case
-  std::uint32_t* const order_;      // the live cases by their objects' addresses
+  live_case* const order_;          // by their objects' addresses
   std::uint32_t* candidates_;       // not yet tried
   const bool ordered_;
   bool timed_ = false;
+  bool distinct_ = true;  // no two cases on one object
+  bool simple_ = true;    // and few enough for a holding slot each
   std::uint32_t candidate_count_ = 0;
   std::size_t live_ = 0;  // cases that wait on an object
   std::size_t otherwise_ = none;
@@ -443,7 +478,7 @@ std::size_t select_any_small(std::span<select_case> cases, bool ordered) {
   select_record records[N];
   alignas(chan_waiter) std::byte space[N * select_space];
   for (std::size_t i = 0; i < cases.size(); ++i) cases[i].prepare(records[i]);
-  const std::size_t chosen = select_run(records, cases.size(), space, ordered);
+  const std::size_t chosen = select_run(records, cases.size(), space, ordered, no_case);
   cases[chosen].finish(records[chosen]);
   return chosen;
 }
@@ -458,16 +493,24 @@ std::size_t select_any(std::span<select_case> cases, bool ordered) {
       new std::byte[n * (sizeof(select_record) + select_space)]);
   auto* records = reinterpret_cast<select_record*>(memory.get());
   for (std::size_t i = 0; i < n; ++i) cases[i].prepare(*::new (records + i) select_record);
-  const std::size_t chosen = select_run(records, n, records + n, ordered);
+  const std::size_t chosen = select_run(records, n, records + n, ordered, no_case);
   cases[chosen].finish(records[chosen]);
   return chosen;
 }
 
 }  // namespace
 
-std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered) {
+std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered,
+                       std::size_t first) {
   if (__builtin_expect(current_thread() == nullptr, 0)) attach_thread();
-  return selection(cases, n, space, ordered).run();
+  if (first < n && selection::attempt(cases[first])) return first;
+  return selection(cases, n, space, ordered).run(first != none_ready);
+}
+
+std::uint32_t select_random(std::uint32_t n) noexcept {
+  runtime::machine* m = runtime::current_machine();
+  if (__builtin_expect(m == nullptr, 0)) return 0;  // the first case of a thread's first select
+  return static_cast<std::uint32_t>((std::uint64_t{m->next_random()} * n) >> 32);
 }
 
 void select_nothing() noexcept {

@@ -87,13 +87,14 @@ RUNNEL_INLINE chan_outcome chan_core::begin_send(send_source source, handoff& h)
 #endif
     return chan_outcome::done;
   }
-  if (count_.load(std::memory_order_relaxed) == capacity_) return chan_outcome::would_block;
+  const std::size_t count = count_.load(std::memory_order_relaxed);
+  if (count == capacity_) return chan_outcome::would_block;
   if (!build_element(*ops_, slot(put_), source.value, source.make)) return chan_outcome::failed;
 #if RUNNEL_RACE
   tokens_sent(race_ledger_, h);
   tokens_room(race_ledger_, h);
 #endif
-  count_put(put_);
+  count_put(put_, count);
   return chan_outcome::done;
 }
 
@@ -109,13 +110,14 @@ RUNNEL_INLINE bool chan_core::finish_send(send_source source, handoff& h) noexce
 }
 
 RUNNEL_INLINE chan_outcome chan_core::begin_recv(void* to, handoff& h) noexcept {
-  if (count_.load(std::memory_order_relaxed) != 0) {
+  const std::size_t count = count_.load(std::memory_order_relaxed);
+  if (count != 0) {
     const std::size_t index = take_;
     relocate_element(*ops_, to, slot(index));
 #if RUNNEL_RACE
     tokens_received(race_ledger_, h);
 #endif
-    count_taken(index);
+    count_taken(index, count);
     if (__builtin_expect(!senders_.empty(), 0)) refill(index, h);
     return chan_outcome::done;
   }

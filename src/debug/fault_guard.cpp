@@ -7,8 +7,6 @@
 #include <array>
 #include <atomic>
 
-#include "debug/signals.hpp"
-
 namespace runnel::debug {
 namespace {
 
@@ -33,7 +31,6 @@ guard* claim(pid_t tid) noexcept {
 bool run_guarded(void (*body)(void* argument), void* argument) noexcept {
   guard* const mine = claim(::gettid());
   if (mine == nullptr) return false;
-  const fault_handler_scope handler;
   const bool whole = sigsetjmp(mine->back, 1) == 0;
   if (whole) body(argument);
   mine->tid.store(0, std::memory_order_release);

@@ -7,6 +7,7 @@
 //   asked -> writing   by compare-and-swap, whoever is to write: sysmon, or the thread that asked
 #include "debug/last_words.hpp"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -40,6 +41,11 @@ snapshot caller;
 // The writer's. Static: it must be there when memory is exhausted.
 census everyone;
 
+// Not _exit: ThreadSanitizer's adds what it has to say of threads that were not joined.
+[[noreturn]] void leave() noexcept {
+  for (;;) ::syscall(SYS_exit_group, exit_status);
+}
+
 void flush_stdout() noexcept {
   // Its owner may be the thread that failed.
   if (::ftrylockfile(stdout) != 0) return;
@@ -72,7 +78,7 @@ void write_report(effort how) noexcept {
   flush_stdout();
   sink out(&sink::write_stderr, nullptr);
   for (std::string_view piece : words.headline) out.put(piece);
-  out.put("\n\n");
+  out.put("\n\n").flush();
   const bool all = words.everyone || traceback_all();
   if (all) {
     selection which;
@@ -89,7 +95,7 @@ void write_report(effort how) noexcept {
   arch::tsan_ignore_begin();
   write_report(how);
   arch::tsan_ignore_end();
-  ::_exit(exit_status);
+  leave();
 }
 
 void sleep_ms() noexcept {
@@ -123,7 +129,7 @@ void be_first() noexcept {
     return;
   }
   // A failure while reporting one: there is nothing more to say.
-  if (nobody == me) ::_exit(exit_status);
+  if (nobody == me) leave();
   for (;;) ::pause();
 }
 
@@ -147,7 +153,7 @@ RUNNEL_NOINLINE void end_program(const ending& e) noexcept {
 
 void exit_silently() noexcept {
   flush_stdout();
-  ::_exit(exit_status);
+  leave();
 }
 
 void report_stack_overflow(std::size_t limit) noexcept {

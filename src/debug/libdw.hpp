@@ -13,8 +13,8 @@
   apply(dwfl_begin) apply(dwfl_end) apply(dwfl_report_begin) apply(dwfl_report_end)             \
   apply(dwfl_linux_proc_report) apply(dwfl_addrmodule) apply(dwfl_module_info)                  \
   apply(dwfl_module_addrinfo) apply(dwfl_module_addrdie) apply(dwfl_module_nextcu)              \
-  apply(dwfl_module_getsrc) apply(dwfl_lineinfo) apply(dwfl_line_comp_dir)                      \
-  apply(dwfl_build_id_find_debuginfo)                                                           \
+  apply(dwfl_build_id_find_debuginfo) apply(dwarf_getsrc_die) apply(dwarf_linesrc)              \
+  apply(dwarf_lineno)                                                                           \
   apply(dwarf_haspc) apply(dwarf_ranges) apply(dwarf_child) apply(dwarf_siblingof)              \
   apply(dwarf_tag) apply(dwarf_dieoffset) apply(dwarf_getscopes_die) apply(dwarf_attr)          \
   apply(dwarf_attr_integrate) apply(dwarf_formref_die) apply(dwarf_formstring)                  \

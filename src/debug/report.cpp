@@ -136,10 +136,6 @@ void report_writer::write_creator(const snapshot& s) {
   if (s.site == nullptr) return;
   const auto pc = reinterpret_cast<std::uintptr_t>(s.site);
   out_.put("created by ");
-  const auto in_goroutine = [&] {
-    if (s.parent_id != 0) out_.put(" in goroutine ").put_dec(s.parent_id);
-    out_.put("\n\t");
-  };
   std::vector<shown_frame> frames;
   if (how_ == effort::full) frames = frames_at(pc);
   // The place lies in the library's templates, inlined, one hopes, into the function that said
@@ -150,16 +146,15 @@ void report_writer::write_creator(const snapshot& s) {
       if (shown == nullptr && f.whose == wanted) shown = &f;
     }
   }
-  if (shown == nullptr || shown->name.empty()) {
-    out_.put("??");
-    in_goroutine();
-    out_.put_hex(pc).put("\n");
-    return;
+  out_.put(shown == nullptr || shown->name.empty() ? "??" : shown->name);
+  if (s.parent_id != 0) out_.put(" in goroutine ").put_dec(s.parent_id);
+  out_.put("\n\t");
+  if (shown == nullptr) {
+    out_.put_hex(pc);
+  } else {
+    out_.put(shown->place);
+    if (!shown->inlined) out_.put(" +").put_hex(shown->offset);
   }
-  out_.put(shown->name);
-  in_goroutine();
-  out_.put(shown->place);
-  if (!shown->inlined) out_.put(" +").put_hex(shown->offset);
   out_.put("\n");
 }
 

@@ -6,7 +6,6 @@
 //   done -> idle       the requester has copied the trace
 #include "debug/sample.hpp"
 
-#include <dlfcn.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include <ctime>
 
 #include "debug/fault_guard.hpp"
+#include "debug/signals.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/inspect.hpp"
 
@@ -53,16 +53,7 @@ void on_request(int) {
   errno = saved_errno;
 }
 
-using sigaction_function = int (*)(int, const struct sigaction*, struct sigaction*);
-
-// ThreadSanitizer's sigaction makes signals wait until the thread enters a system call by way of
-// the C library, which one asleep in this library has not done. It alone may be interrupted as the
-// kernel would: it is in no function of ThreadSanitizer's.
-sigaction_function undelayed_sigaction() noexcept {
-  void* c_library = ::dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-  void* f = c_library != nullptr ? ::dlsym(c_library, "sigaction") : nullptr;
-  return f != nullptr ? reinterpret_cast<sigaction_function>(f) : &::sigaction;
-}
+using sigaction_function = int (*)(int, const struct sigaction*, struct sigaction*) noexcept;
 
 // Takes a real-time signal that nobody uses; 0: there is none.
 int take_signal(sigaction_function set) noexcept {
@@ -80,7 +71,9 @@ int take_signal(sigaction_function set) noexcept {
   return 0;
 }
 
-// Chosen when first needed, and kept: an answer may come late.
+// Chosen when first needed, and kept: an answer may come late. A thread asleep in the library may
+// be interrupted past ThreadSanitizer, which would wait for a system call of its own: it is in no
+// function of ThreadSanitizer's. One that runs may be.
 int signal_for_goroutines() noexcept {
   static const int chosen = take_signal(&::sigaction);
   return chosen;
@@ -88,7 +81,7 @@ int signal_for_goroutines() noexcept {
 int signal_for_threads() noexcept {
   static const int chosen = [] {
     const int other = signal_for_goroutines();  // first, so that the two differ
-    return runtime::under_sanitizer() ? take_signal(undelayed_sigaction()) : other;
+    return runtime::under_sanitizer() ? take_signal(&system_sigaction) : other;
   }();
   return chosen;
 }

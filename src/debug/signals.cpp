@@ -1,10 +1,10 @@
 #include "debug/signals.hpp"
 
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -12,6 +12,7 @@
 #include "arch/stack.hpp"
 #include "debug/fault_guard.hpp"
 #include "debug/last_words.hpp"
+#include "debug/leak_sanitizer.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/inspect.hpp"
 
@@ -28,7 +29,6 @@ constexpr std::size_t signal_stack_size = 64 * 1024;
 // What was there before us; written before our handler is installed.
 struct sigaction previous_segv;
 struct sigaction previous_bus;
-std::atomic<bool> installed{false};
 
 std::uintptr_t stack_pointer(const void* context) noexcept {
   const auto& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
@@ -60,7 +60,7 @@ void pass_on(int signal, siginfo_t* info, void* context) noexcept {
   } else {
     // The faulting instruction is run again, and ends the program where it stands. A signal that
     // was sent has no such instruction, so it is sent once more.
-    ::sigaction(signal, &previous, nullptr);
+    system_sigaction(signal, &previous, nullptr);
     if (info->si_code <= 0 && previous.sa_handler == SIG_DFL) ::raise(signal);
   }
 }
@@ -80,12 +80,16 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   pass_on(signal, info, context);
 }
 
-struct sigaction fault_action() noexcept {
+void install_fault_handler() noexcept {
+  // The old actions first: our handler may run the moment it is installed.
+  system_sigaction(SIGSEGV, nullptr, &previous_segv);
+  system_sigaction(SIGBUS, nullptr, &previous_bus);
   struct sigaction action {};
   action.sa_sigaction = &on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-  return action;
+  system_sigaction(SIGSEGV, &action, nullptr);
+  system_sigaction(SIGBUS, &action, nullptr);
 }
 
 void on_quit(int) {
@@ -109,22 +113,15 @@ void install_quit_handler() noexcept {
 
 }  // namespace
 
-// The guards' handler stays in the way of a fault only of the thread that walks: every other
-// one is passed on to what it displaces.
-fault_handler_scope::fault_handler_scope() noexcept {
-  if (installed.load(std::memory_order_acquire)) return;
-  installed_ = true;
-  const struct sigaction action = fault_action();
-  ::sigaction(SIGSEGV, &action, &segv_);
-  ::sigaction(SIGBUS, &action, &bus_);
-  previous_segv = segv_;
-  previous_bus = bus_;
-}
-
-fault_handler_scope::~fault_handler_scope() {
-  if (!installed_) return;
-  ::sigaction(SIGSEGV, &segv_, nullptr);
-  ::sigaction(SIGBUS, &bus_, nullptr);
+int system_sigaction(int signal, const struct sigaction* action, struct sigaction* old) noexcept {
+  using function = int (*)(int, const struct sigaction*, struct sigaction*);
+  static const function real = [] {
+    void* library =
+        runtime::under_sanitizer() ? ::dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD) : nullptr;
+    void* f = library != nullptr ? ::dlsym(library, "sigaction") : nullptr;
+    return f != nullptr ? reinterpret_cast<function>(f) : &::sigaction;
+  }();
+  return real(signal, action, old);
 }
 
 }  // namespace runnel::debug
@@ -136,14 +133,8 @@ bool under_sanitizer() noexcept { return arch::asan_active() || &__tsan_acquire 
 void install_report_handlers() {
   debug::install_terminate_handler();
   debug::install_quit_handler();
-  if (under_sanitizer() || debug::installed.load(std::memory_order_acquire)) return;
-  // The old actions first: our handler may run the moment it is installed.
-  ::sigaction(SIGSEGV, nullptr, &debug::previous_segv);
-  ::sigaction(SIGBUS, nullptr, &debug::previous_bus);
-  const struct sigaction action = debug::fault_action();
-  ::sigaction(SIGSEGV, &action, nullptr);
-  ::sigaction(SIGBUS, &action, nullptr);
-  debug::installed.store(true, std::memory_order_release);
+  debug::show_stacks_to_leak_sanitizer();
+  debug::install_fault_handler();
 }
 
 void install_thread_signal_stack() {

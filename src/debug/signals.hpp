@@ -2,9 +2,8 @@
 //
 //   SIGSEGV, SIGBUS   a goroutine's stack overflow is reported; every other fault goes to the
 //   handler
-//                     that was there before, else to the default action (core dumps keep working).
-//                     Under a sanitizer its own handler stays, and ours is there only while a walk
-//                     may fault.
+//                     that was there before (a sanitizer's, say), else to the default action: core
+//                     dumps keep working.
 //   SIGQUIT           only if it had its default action: all goroutines, exit status 2. A second
 //                     one gets the default action, should the report hang.
 #pragma once
@@ -13,18 +12,8 @@
 
 namespace runnel::debug {
 
-/// Our handler of faults, for a moment, where it is not installed for good. One at a time.
-class fault_handler_scope {
- public:
-  fault_handler_scope() noexcept;
-  ~fault_handler_scope();
-  fault_handler_scope(const fault_handler_scope&) = delete;
-  fault_handler_scope& operator=(const fault_handler_scope&) = delete;
-
- private:
-  bool installed_ = false;
-  struct sigaction segv_ {};
-  struct sigaction bus_ {};
-};
+/// The C library's own sigaction, past a sanitizer's. ThreadSanitizer's makes a handler wait until
+/// the thread enters a system call by way of the C library, and hides its own handler of faults.
+int system_sigaction(int signal, const struct sigaction* action, struct sigaction* old) noexcept;
 
 }  // namespace runnel::debug

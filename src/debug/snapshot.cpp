@@ -13,8 +13,10 @@
 namespace runnel::debug {
 namespace {
 
-// A thread that runs answers within microseconds; the rest of them share this much.
-constexpr std::int64_t patience_ns = 100'000'000;
+// Who answers does so within microseconds, if there is a CPU to be had. All together are waited for
+// this long, but each is given a chance.
+constexpr std::int64_t patience_ns = 200'000'000;
+constexpr std::int64_t least_patience_ns = 10'000'000;
 
 std::int64_t now_ns() noexcept {
   timespec t{};
@@ -136,19 +138,18 @@ void take_census(census& all, const selection& which) noexcept {
   runtime::for_each_goroutine(&add_goroutine, &c);
   if (which.threads) runtime::for_each_blocked_thread(&add_thread, &c);
 
-  std::int64_t until = now_ns() + patience_ns;
-  const auto ask = [&until](pid_t tid, std::uint64_t id, snapshot& s) {
-    const std::int64_t left = until - now_ns();
-    // Whoever answers does so at once: even with no time left each is given a little.
-    s.has_stack = sample(tid, id, std::max<std::int64_t>(left, 1'000'000), s.trace);
+  const std::int64_t until = now_ns() + patience_ns;
+  const auto ask = [until](pid_t tid, std::uint64_t id, snapshot& s) {
+    s.has_stack = sample(tid, id, std::max(until - now_ns(), least_patience_ns), s.trace);
   };
-  for (std::size_t i = 0; i < all.goroutine_count; ++i) {
-    snapshot& s = all.goroutines[i];
-    if (c.tids[i] != 0) ask(c.tids[i], s.id, s);
-  }
+  // Threads first: they are asleep, and answer.
   for (std::size_t i = 0; i < all.thread_count; ++i) {
     snapshot& s = all.threads[i];
     ask(static_cast<pid_t>(s.id), 0, s);
+  }
+  for (std::size_t i = 0; i < all.goroutine_count; ++i) {
+    snapshot& s = all.goroutines[i];
+    if (c.tids[i] != 0) ask(c.tids[i], s.id, s);
   }
 }
 

@@ -95,10 +95,10 @@ struct symbolizer::session {
 
   bool visit(std::uintptr_t pc, source_visitor visitor, void* argument);
   Dwarf_Die* unit_at(Dwfl_Module* module, Dwarf_Addr pc, Dwarf_Addr* bias) const;
-  bool visit_scopes(Dwfl_Module* module, std::uintptr_t pc, source_frame f, source_visitor visitor,
-                    void* argument);
+  bool visit_scopes(Dwarf_Die* unit, Dwarf_Addr pc, Dwarf_Addr bias, source_frame f,
+                    source_visitor visitor, void* argument);
   void set_call_site(Dwarf_Die* inlined, source_frame& f);
-  void set_file(const char* path, const char* directory, source_frame& f);
+  void set_file(Dwarf_Die* unit, const char* name, source_frame& f);
 
   const libdw& dw;
   Dwfl* dwfl;
@@ -109,17 +109,20 @@ struct symbolizer::session {
 // The compilation unit that covers pc.
 Dwarf_Die* symbolizer::session::unit_at(Dwfl_Module* module, Dwarf_Addr pc,
                                         Dwarf_Addr* bias) const {
-  if (Dwarf_Die* unit = dw.dwfl_module_addrdie(module, pc, bias)) return unit;
-  // That needs .debug_aranges, which Clang does not write.
-  Dwarf_Die* unit = nullptr;
+  // By .debug_aranges, which Clang does not write; then the nearest unit that has them comes back.
+  Dwarf_Die* unit = dw.dwfl_module_addrdie(module, pc, bias);
+  if (unit != nullptr && dw.dwarf_haspc(unit, pc - *bias) > 0) return unit;
+  unit = nullptr;
   while ((unit = dw.dwfl_module_nextcu(module, unit, bias)) != nullptr) {
     if (dw.dwarf_haspc(unit, pc - *bias) > 0) return unit;
   }
   return nullptr;
 }
 
-void symbolizer::session::set_file(const char* name, const char* directory, source_frame& f) {
+void symbolizer::session::set_file(Dwarf_Die* unit, const char* name, source_frame& f) {
   path.clear();
+  Dwarf_Attribute attribute;
+  const char* directory = dw.dwarf_formstring(dw.dwarf_attr(unit, DW_AT_comp_dir, &attribute));
   if (name[0] != '/' && directory != nullptr) path.append(directory).append("/");
   path.append(name);
   f.file = path;
@@ -142,21 +145,16 @@ void symbolizer::session::set_call_site(Dwarf_Die* inlined, source_frame& f) {
       dw.dwarf_getsrcfiles(&unit, &files, &count) != 0) {
     return;
   }
-  const char* name = dw.dwarf_filesrc(files, value, nullptr, nullptr);
-  const char* directory = dw.dwarf_formstring(dw.dwarf_attr(&unit, DW_AT_comp_dir, &attribute));
-  if (name != nullptr) set_file(name, directory, f);
+  if (const char* name = dw.dwarf_filesrc(files, value, nullptr, nullptr)) set_file(&unit, name, f);
 }
 
 // Visits the frames that the debug information knows; f describes the machine-level one. False if
 // it knows none.
-bool symbolizer::session::visit_scopes(Dwfl_Module* module, std::uintptr_t pc, source_frame f,
-                                       source_visitor visitor, void* argument) {
-  Dwarf_Addr bias = 0;
-  Dwarf_Die* unit = unit_at(module, pc, &bias);
-  if (unit == nullptr) return false;
+bool symbolizer::session::visit_scopes(Dwarf_Die* unit, Dwarf_Addr pc, Dwarf_Addr bias,
+                                       source_frame f, source_visitor visitor, void* argument) {
   const dwarf_functions& functions =
       units.try_emplace(dw.dwarf_dieoffset(unit) ^ bias, dw, unit).first->second;
-  std::vector<Dwarf_Die> chain = functions.at(pc - bias);
+  std::vector<Dwarf_Die> chain = functions.at(pc);
   const std::string_view symbol = f.function;
   while (!chain.empty()) {
     Dwarf_Die* die = &chain.back();
@@ -191,12 +189,15 @@ bool symbolizer::session::visit(std::uintptr_t pc, source_visitor visitor, void*
   } else {
     f.offset = pc - start;
   }
-  if (Dwfl_Line* line = dw.dwfl_module_getsrc(module, pc)) {
-    if (const char* file = dw.dwfl_lineinfo(line, nullptr, &f.line, nullptr, nullptr, nullptr)) {
-      set_file(file, dw.dwfl_line_comp_dir(line), f);
-    }
+  Dwarf_Addr bias = 0;
+  Dwarf_Die* unit = unit_at(module, pc, &bias);
+  if (unit != nullptr) {
+    Dwarf_Line* line = dw.dwarf_getsrc_die(unit, pc - bias);
+    const char* file = line != nullptr ? dw.dwarf_linesrc(line, nullptr, nullptr) : nullptr;
+    if (file != nullptr && dw.dwarf_lineno(line, &f.line) == 0) set_file(unit, file, f);
+    if (visit_scopes(unit, pc - bias, bias, f, visitor, argument)) return true;
   }
-  if (!visit_scopes(module, pc, f, visitor, argument)) visitor(argument, f);
+  visitor(argument, f);
   return true;
 }
 
@@ -217,9 +218,17 @@ void symbolizer::visit(std::uintptr_t pc, source_visitor visitor, void* argument
     if (const libdw* dw = libdw::load()) session_ = std::make_unique<session>(*dw);
   }
 #endif
-  if (session_ == nullptr || !session_->visit(pc, visitor, argument)) {
-    visit_quick(pc, visitor, argument);
+  if (session_ != nullptr && session_->visit(pc, visitor, argument)) return;
+  elf_symbols::found found;
+  if (how_ == effort::full && symbols_.find(pc, found)) {
+    source_frame f;
+    f.function = found.function;
+    f.module = found.module;
+    f.offset = found.offset;
+    visitor(argument, f);
+    return;
   }
+  visit_quick(pc, visitor, argument);
 }
 
 }  // namespace runnel::debug

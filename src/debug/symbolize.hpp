@@ -9,6 +9,8 @@
 #include <memory>
 #include <string_view>
 
+#include "debug/elf_symbols.hpp"
+
 namespace runnel::debug {
 
 /// One source-level frame. Texts are valid during the visit.
@@ -42,6 +44,7 @@ class symbolizer {
   struct session;
   effort how_;
   std::unique_ptr<session> session_;
+  elf_symbols symbols_;
 };
 
 }  // namespace runnel::debug

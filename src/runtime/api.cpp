@@ -32,17 +32,18 @@ void add_processor(unsigned index) {
   put_idle_processor(p);
 }
 
-/// Takes the idle processor out of use; false: it is not idle (any more).
-bool drop_idle(processor* p) noexcept {
+/// Takes p, if it still stands at index and is idle, out of use; false: it is not so (any more).
+bool drop_idle(processor* p, unsigned index) noexcept {
   sched->lock.lock();
   processor** link = &sched->idle_p;
   while (*link != nullptr && *link != p) link = &(*link)->next_idle;
-  const bool found = *link == p;
+  // p may have been replaced since it was read, and even stand elsewhere by now.
+  const bool found = *link == p && sched->all[index].load(std::memory_order_relaxed) == p;
   if (found) {
     *link = p->next_idle;
     p->idle = false;
     sched->idle_ps.fetch_sub(1, std::memory_order_seq_cst);
-    sched->all[p->index].store(nullptr, std::memory_order_release);
+    sched->all[index].store(nullptr, std::memory_order_release);
     p->next_idle = sched->spare_p;
     sched->spare_p = p;
   }
@@ -55,8 +56,8 @@ void remove_processor(unsigned index) noexcept {
   for (;;) {
     processor* p = sched->all[index].load(std::memory_order_acquire);
     if (p == nullptr) return;
-    if (drop_idle(p)) return;
-    detach_processor(p, false);
+    if (drop_idle(p, index)) return;
+    detach_processor(p, index, false);
     backoff b;
     b.wait();
   }

@@ -54,7 +54,7 @@ std::string_view current_name() noexcept {
 
 void lock_os_thread() {
   machine* m = current_machine();
-  if (m == nullptr || m->g == nullptr) throw_panic("lock_os_thread called outside of a goroutine");
+  if (m == nullptr || m->g == nullptr) return;  // a plain thread never leaves itself
   ++m->g->lock_depth;
   m->g->locked_to = m;
   m->locked_g = m->g;
@@ -62,9 +62,7 @@ void lock_os_thread() {
 
 void unlock_os_thread() {
   machine* m = current_machine();
-  if (m == nullptr || m->g == nullptr) {
-    throw_panic("unlock_os_thread called outside of a goroutine");
-  }
+  if (m == nullptr || m->g == nullptr) return;
   if (m->g->lock_depth == 0 || --m->g->lock_depth != 0) return;
   m->g->locked_to = nullptr;
   m->locked_g = nullptr;

@@ -225,7 +225,7 @@ void hand_off(processor* p) noexcept {
 
 // ---- stalled machines
 
-processor* detach_processor(processor* p, bool replace) noexcept {
+processor* detach_processor(processor* p, unsigned index, bool replace) noexcept {
   processor* fresh = nullptr;
   if (replace) {
     sched->lock.lock();
@@ -233,17 +233,17 @@ processor* detach_processor(processor* p, bool replace) noexcept {
     if (fresh != nullptr) sched->spare_p = fresh->next_idle;
     sched->lock.unlock();
     if (fresh == nullptr && (fresh = make_processor()) == nullptr) return nullptr;
-    fresh->index = p->index;
+    fresh->index = index;
   }
   goroutine* first = nullptr;
   goroutine* last = nullptr;
   std::uint32_t n = 0;
   sched->lock.lock();
   const bool held = !p->idle && !p->detached && p->m.load(std::memory_order_relaxed) != nullptr &&
-                    sched->all[p->index].load(std::memory_order_relaxed) == p;
+                    sched->all[index].load(std::memory_order_relaxed) == p;
   if (held) {
     n = p->drain(first, last, true);
-    sched->all[p->index].store(fresh, std::memory_order_release);
+    sched->all[index].store(fresh, std::memory_order_release);
     p->attention.store(true, std::memory_order_release);
   } else if (fresh != nullptr) {
     fresh->next_idle = sched->spare_p;

@@ -63,7 +63,7 @@ struct scheduler {
   machine* idle_m = nullptr;
   unsigned machines = 0;  // workers alive
   unsigned asleep = 0;  // of these: in idle_m, in the poller, or waiting for their locked goroutine
-  bool polling = false;   // some machine is in the poller's wait, claimed or not
+  bool polling = false;  // some machine is in the poller's wait, claimed or not
 
   std::atomic<processor*> made{nullptr};   // every processor ever made, by next_made
   std::atomic<std::uint64_t> ids{0};       // goroutine ids handed out in batches
@@ -111,10 +111,10 @@ void put_idle_processor_locked(processor* p) noexcept;
 /// idle.
 bool start_machine(processor* p, bool searching) noexcept;
 
-/// Takes p's place away from its machine: p's queue goes to the global queue, and (replace) a fresh
-/// processor, which is returned and owned by the caller, stands at p's index. Null when p is not
-/// held any more, or memory is exhausted, or !replace.
-processor* detach_processor(processor* p, bool replace) noexcept;
+/// Takes p's place, which was `index`, away from its machine: p's queue goes to the global queue,
+/// and (replace) a fresh processor, which is returned and owned by the caller, stands at p's index.
+/// Null when p is not held there any more, or memory is exhausted, or !replace.
+processor* detach_processor(processor* p, unsigned index, bool replace) noexcept;
 /// A processor, registered for counters and reports. Null if memory is exhausted.
 processor* make_processor() noexcept;
 /// m found its processor detached: gives it up.

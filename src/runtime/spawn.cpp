@@ -119,6 +119,10 @@ new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t sta
     while (g->on_cpu.load(std::memory_order_acquire) != nullptr) b.wait();
   }
   const std::uintptr_t top = reinterpret_cast<std::uintptr_t>(g);
+  if constexpr (RUNNEL_RACE != 0) {
+    const std::uintptr_t low = g->stack_low + arch::guard_size;
+    arch::tsan_forget(low, top - low);
+  }
   if (__builtin_expect(size > (g->stack_high - g->stack_low) / 4 || align > arch::page_size, 0)) {
     const std::size_t unit = std::max(align, cache_line);
     g->closure = std::aligned_alloc(unit, (size + unit - 1) / unit * unit);

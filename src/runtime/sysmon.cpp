@@ -64,7 +64,7 @@ bool all_idle() noexcept {
 }
 
 /// True: something is going on that asks for another look soon.
-bool look_at(processor* p, std::int64_t now) noexcept {
+bool look_at(processor* p, unsigned index, std::int64_t now) noexcept {
   machine* m = p->m.load(std::memory_order_acquire);
   if (m == nullptr) return false;
   const std::uint32_t tick = p->tick.load(std::memory_order_relaxed);
@@ -91,7 +91,7 @@ bool look_at(processor* p, std::int64_t now) noexcept {
   p->seen_cpu = cpu;
   // After the first reading the second must follow soon, hence true.
   if (!blocked && stood < hog_ns) return first;
-  processor* fresh = detach_processor(p, true);
+  processor* fresh = detach_processor(p, index, true);
   if (fresh == nullptr) return false;
   fresh->seen_at = 0;
   start_machine(fresh, false);
@@ -114,7 +114,7 @@ bool retake(std::int64_t now) noexcept {
   const unsigned procs = sched->procs.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < procs; ++i) {
     processor* p = sched->all[i].load(std::memory_order_acquire);
-    if (p != nullptr && look_at(p, now)) did = true;
+    if (p != nullptr && look_at(p, i, now)) did = true;
   }
   if (sched->global_size.load(std::memory_order_relaxed) != 0 &&
       sched->idle_ps.load(std::memory_order_seq_cst) != 0) {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <bit>
 #include <runnel/detail/park.hpp>
+#include <runnel/detail/section.hpp>
 #include <runnel/sync/concurrent_map.hpp>
-#include <runnel/sync/pool.hpp>
 
 #include "runtime/scheduler.hpp"
 

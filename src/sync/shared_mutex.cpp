@@ -11,9 +11,10 @@
 //    writer's bit are taken and given back by compare-and-swap on state_. Never goes back.
 //  - Wide, while readers collide and no writer comes: shares are counted in cells, one cache line
 //    per processor, so that readers on different processors write no common line. state_ is then
-//    only read. A writer closes the cells, which brings their sum into state_; each time it takes
-//    more collisions to open them again, so that a mix of reads and writes does not pay for it each
-//    time.
+//    only read. A writer closes the cells, which brings their sum into state_, and learns how many
+//    readers there were meanwhile: if they were worth the price of closing and opening, it opens
+//    them again when it is done; if not, they stay closed until readers have collided twice as
+//    often as it took before.
 //
 // Invariants
 //  - `pending` is set exactly while someone waits, and then state_ changes only inside lock_. It
@@ -50,11 +51,13 @@ namespace runnel {
 
 namespace detail {
 
+// word: shares taken since it was opened * 2^32 | (taken - given back) * 2 | closed. The middle
+// number may be negative; it has then borrowed one from the first.
 struct alignas(cache_line) reader_cell {
-  static constexpr std::int32_t closed = 1;
-  static constexpr std::int32_t one = 2;
-  std::atomic<std::int32_t> word{
-      closed};  // shares * 2 | closed; the shares of a cell may be negative
+  static constexpr std::uint64_t closed = 1;
+  static constexpr std::uint64_t share = 2;
+  static constexpr std::uint64_t taken = std::uint64_t{1} << 32;
+  std::atomic<std::uint64_t> word{closed};
 };
 
 }  // namespace detail
@@ -65,7 +68,11 @@ using detail::reader_cell;
 using detail::wait_reason;
 
 constexpr std::uint16_t changes_to_share = 4;
+constexpr std::uint32_t least_collisions_to_open = 16;
 constexpr std::uint32_t most_collisions_to_open = 4096;
+// So many readers between two writers make up for closing and opening the cells (some 0.5 us; a
+// collision costs a reader some 50 ns).
+constexpr std::uint64_t readers_worth_opening = 16;
 constexpr int spin_rounds = 8;
 constexpr int relax_per_round = 8;
 
@@ -111,22 +118,28 @@ void shared_mutex::readers_collide() noexcept {
   if (n >= collisions_to_open_.load(std::memory_order_relaxed)) open_cells();
 }
 
+// Readers collide: begins the wide regime unless a writer has come.
 void shared_mutex::open_cells() noexcept {
   const detail::lock_guard guard(lock_);
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   collisions_.store(0, std::memory_order_relaxed);
   if (cells_ == nullptr) {
     const unsigned procs = runtime::sched != nullptr ? runtime::sched->procs.load() : 1U;
-    const unsigned n = std::bit_ceil(std::clamp(procs, 4U, 64U));
+    const unsigned n = std::bit_ceil(std::clamp(procs, 2U, 64U));
     cells_ = new (std::nothrow) reader_cell[n];
     if (cells_ == nullptr) return;
-    cell_mask_ = static_cast<std::uint16_t>(n - 1);
+    cell_mask_ = static_cast<std::uint8_t>(n - 1);
   }
   do {
     if ((now & flags) != shared) return;
   } while (!change(now, now | wide));
+  fill_cells(0);
+}
+
+// Inside lock_, `wide` being set.
+void shared_mutex::fill_cells(std::uint64_t word) noexcept {
   for (std::size_t i = 0; i <= cell_mask_; ++i) {
-    cells_[i].word.store(0, std::memory_order_release);
+    cells_[i].word.store(word, std::memory_order_release);
   }
 }
 
@@ -135,17 +148,28 @@ void shared_mutex::close_cells() noexcept {
   const std::uint32_t now = state_.load(std::memory_order_relaxed);
   if ((now & wide) == 0) return;
   std::int64_t shares = now / one;
+  std::uint64_t readers = 0;
   for (std::size_t i = 0; i <= cell_mask_; ++i) {
-    const std::int32_t n = cells_[i].word.exchange(reader_cell::closed, std::memory_order_acq_rel);
-    shares += n / reader_cell::one;
+    const std::uint64_t word =
+        cells_[i].word.exchange(reader_cell::closed, std::memory_order_acq_rel);
+    readers += word / reader_cell::taken;
+    shares += static_cast<std::int32_t>(static_cast<std::uint32_t>(word)) >> 1;
   }
   if (shares < 0) unshared();
-  state_.store(static_cast<std::uint32_t>(shares) * one + shared, std::memory_order_release);
+  reopen_ = readers >= readers_worth_opening;
   const std::uint32_t n = collisions_to_open_.load(std::memory_order_relaxed);
-  collisions_to_open_.store(std::min(2 * n, most_collisions_to_open), std::memory_order_relaxed);
+  collisions_to_open_.store(
+      reopen_ ? least_collisions_to_open : std::min(2 * n, most_collisions_to_open),
+      std::memory_order_relaxed);
+  state_.store(static_cast<std::uint32_t>(shares) * one + shared, std::memory_order_release);
 }
 
-void shared_mutex::free_cells() noexcept { delete[] cells_; }
+// The last one to unlock may still be inside lock_, having opened the cells.
+void shared_mutex::free_cells() noexcept {
+  lock_.lock();
+  lock_.unlock();
+  delete[] cells_;
+}
 
 bool shared_mutex::try_exclusive() noexcept {
   std::uint32_t now = state_.load(std::memory_order_relaxed);
@@ -175,10 +199,10 @@ bool shared_mutex::try_share() noexcept {
     if ((now & (writer | pending)) != 0) return false;
     if ((now & wide) != 0) {
       auto& cell = my_cell().word;
-      std::int32_t n = cell.load(std::memory_order_relaxed);
+      std::uint64_t n = cell.load(std::memory_order_relaxed);
       while ((n & reader_cell::closed) == 0) {
-        if (cell.compare_exchange_weak(n, n + reader_cell::one, std::memory_order_acquire,
-                                       std::memory_order_relaxed)) {
+        if (cell.compare_exchange_weak(n, n + reader_cell::taken + reader_cell::share,
+                                       std::memory_order_acquire, std::memory_order_relaxed)) {
           return true;
         }
       }
@@ -222,7 +246,7 @@ bool shared_mutex::queue_reader(detail::waiter& w) noexcept {
   std::uint32_t now = state_.load(std::memory_order_acquire);
   for (;;) {
     if ((now & wide) != 0) {
-      my_cell().word.fetch_add(reader_cell::one, std::memory_order_acquire);
+      my_cell().word.fetch_add(reader_cell::taken + reader_cell::share, std::memory_order_acquire);
       return true;
     }
     const bool free = (now & (writer | pending)) == 0;
@@ -332,7 +356,7 @@ void shared_mutex::unlock_slow() {
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((now & writer) == 0) unlocked();
-    if ((now & (shared | pending)) == shared) {
+    if ((now & (shared | pending)) == shared && !reopen_) {
       if (state_.compare_exchange_weak(now, now & ~writer, std::memory_order_release,
                                        std::memory_order_relaxed)) {
         return;
@@ -341,16 +365,30 @@ void shared_mutex::unlock_slow() {
     }
     detail::ready_list woken;
     lock_.lock();
-    now = state_.load(std::memory_order_relaxed);
-    const bool handed = hand_on(now, true, woken);
-    if (!handed) {
-      now = (now & shared) != 0 ? writer | shared : 0;
-      state_.store(now, std::memory_order_release);
-    }
+    const bool done = leave_exclusive(now, woken);
     lock_.unlock();
     woken.ready_all();
-    if (handed || now == 0) return;
+    if (done) return;
   }
+}
+
+// Inside lock_. Gives the exclusive lock up; false: look again outside, at `now`.
+bool shared_mutex::leave_exclusive(std::uint32_t& now, detail::ready_list& woken) noexcept {
+  now = state_.load(std::memory_order_relaxed);
+  if (hand_on(now, true, woken)) return true;
+  if ((now & shared) == 0) {
+    state_.store(0, std::memory_order_release);
+    return true;
+  }
+  if (!reopen_) {
+    now = writer | shared;  // without `pending`; see "Destruction"
+    state_.store(now, std::memory_order_release);
+    return false;
+  }
+  reopen_ = false;
+  state_.store(shared | wide, std::memory_order_release);
+  fill_cells(0);
+  return true;
 }
 
 void shared_mutex::lock_shared_slow() {
@@ -387,9 +425,9 @@ void shared_mutex::unlock_shared_slow() {
     std::uint32_t now = state_.load(std::memory_order_acquire);
     if ((now & wide) != 0) {
       auto& cell = my_cell().word;
-      std::int32_t n = cell.load(std::memory_order_relaxed);
+      std::uint64_t n = cell.load(std::memory_order_relaxed);
       while ((n & reader_cell::closed) == 0) {
-        if (cell.compare_exchange_weak(n, n - reader_cell::one, std::memory_order_release,
+        if (cell.compare_exchange_weak(n, n - reader_cell::share, std::memory_order_release,
                                        std::memory_order_relaxed)) {
           return;
         }

@@ -85,15 +85,16 @@ def install(args):
             raise Failure(f"not installed: {libdir / name}")
 
 
-def cmake_consumer(args, name, settings):
-    build = args.work / name
-    if build.exists():
-        shutil.rmtree(build)
+def cmake_consumer(args, name, settings, build=True):
+    """The consumer's program, built by CMake in a directory of that name."""
+    where = args.work / name
+    if where.exists():
+        shutil.rmtree(where)
+    settings = {"CMAKE_BUILD_TYPE": "Release", "CMAKE_CXX_COMPILER": args.compiler, **settings}
     definitions = [f"-D{key}={value}" for key, value in settings.items()]
-    run(["cmake", "-G", "Ninja", "-S", HERE / "consumer", "-B", build, "-DCMAKE_BUILD_TYPE=Release",
-         f"-DCMAKE_CXX_COMPILER={args.compiler}", *definitions])
-    run(["cmake", "--build", build, "--target", "consumer"])
-    return build / "consumer"
+    run(["cmake", "-G", "Ninja", "-S", HERE / "consumer", "-B", where, *definitions])
+    run(["cmake", "--build", where, "--target", "consumer", "--", *([] if build else ["-n"])])
+    return where / "consumer"
 
 
 def find_package(args):
@@ -127,13 +128,22 @@ def pkg_config(args):
 
 
 def add_subdirectory(args):
-    program = cmake_consumer(args, args.way, {
+    """As part of the consumer's own build; with the flags of our own, so that ccache, if any, knows the objects."""
+    settings = {
         "CONSUMER_WAY": args.way,
         "CONSUMER_RUNNEL_SOURCE": SOURCE,
         "CONSUMER_TARGET": "runnel::runnel",
-    })
-    check_linkage(program, "static")
-    check_program(program, "static")
+        "RUNNEL_WERROR": "ON",
+        "CMAKE_BUILD_TYPE": "RelWithDebInfo",
+    }
+    if shutil.which("ccache"):
+        os.environ["CCACHE_NOHASHDIR"] = "1"
+        settings["CMAKE_CXX_COMPILER_LAUNCHER"] = "ccache"
+    # FetchContent of a directory is add_subdirectory: that it gets as far as knowing what to build is enough.
+    program = cmake_consumer(args, args.way, settings, build=args.way == "add_subdirectory")
+    if args.way == "add_subdirectory":
+        check_linkage(program, "static")
+        check_program(program, "static")
 
 
 def command(args):

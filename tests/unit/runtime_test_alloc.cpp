@@ -126,6 +126,7 @@ RUNNEL_TEST_BOTH(alloc, making_a_channel_is_one_allocation) {
 RUNNEL_TEST_BOTH(alloc, select) {
   const chan<int> a(1);
   const chan<int> b;
+  const chan<void> idle;
   const chan<void> stop;
   runnel::go([=] {
     while (runnel::select(runnel::on_recv(b), runnel::on_recv(stop)) == 0) {
@@ -135,7 +136,7 @@ RUNNEL_TEST_BOTH(alloc, select) {
     int v = 0;
     for (int i = 0; i < repetitions; ++i) {
       runnel::select(runnel::on_send(a, i), runnel::on_recv(a, v));                       // ready
-      runnel::select(runnel::on_recv(stop), runnel::on_send(stop), runnel::otherwise());  // not
+      runnel::select(runnel::on_recv(idle), runnel::on_send(idle), runnel::otherwise());  // not
       runnel::select(runnel::on_send(b, i), runnel::on_recv(stop), runnel::on_timeout(1h));
     }
   });

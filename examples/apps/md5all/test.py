@@ -26,12 +26,12 @@ def run(*arguments, environment=None, **options):
     )
 
 
-def reference(directory, locale="C"):
+def reference(directory, locale="C", environment=None):
     """What the command of the issue prints; with -print0, so that xargs leaves blanks and quotes alone."""
     command = 'find "$1" -type f -print0 | xargs -0 -r md5sum | sort -k2'
     return subprocess.run(
         ["bash", "-c", "set -o pipefail; " + command, "bash", directory],
-        env={**os.environ, "LC_ALL": locale},
+        env={**os.environ, "LC_ALL": locale, **(environment or {})},
         capture_output=True,
         check=True,
     ).stdout
@@ -200,15 +200,22 @@ def test_many_files_few_descriptors():
 
 
 def test_order_of_the_locale():
-    """sort orders by LC_COLLATE, and so does md5all: in a locale where B comes between a and c."""
-    listed = subprocess.run(["locale", "-a"], capture_output=True, check=False).stdout.decode().split()
-    locales = [name for name in listed if name.lower().endswith("utf8") and not name.startswith("C.")]
-    for name in (b"a", b"B", b"c", b"_b", b"a b", b"ab", b"\xc3\xa4", b"\xff", b"A", b"a.b", b"a\nb"):
+    """sort orders by LC_COLLATE, and so does md5all: in English, B comes between a and c."""
+    names = [b"a", b"B", b"c", b"_b", b"a b", b"ab", b"\xc3\xa4", b"\xff", b"A", b"a.b", b"a\nb", b"-"]
+    for name in names:
         write(b"tree/" + name)
-    for locale in ["C", "C.UTF-8", *locales[:2]]:
-        got = run("tree", environment={"LC_ALL": locale})
-        expect(got.returncode == 0, locale, got.stderr)
-        expect(got.stdout == reference("tree", locale), locale, got.stdout, reference("tree", locale))
+    here = {"LOCPATH": os.path.abspath("locales")}
+    locales = [("C", {}), ("C.UTF-8", {})]
+    if os.path.exists("/usr/share/i18n/locales/en_US") and shutil.which("localedef"):
+        os.mkdir("locales")
+        localedef = ["localedef", "-i", "en_US", "-f", "UTF-8", "locales/en_US.UTF-8"]
+        subprocess.run(localedef, check=True, stdout=subprocess.DEVNULL)
+        locales.append(("en_US.UTF-8", here))
+        expect(reference("tree", "en_US.UTF-8", here) != reference("tree"), "locale not used")
+    for locale, where in locales:
+        wanted = reference("tree", locale, where)
+        got = run("tree", environment={"LC_ALL": locale, **where})
+        expect(got.returncode == 0 and got.stdout == wanted, locale, got.stdout, wanted, got.stderr)
 
 
 # ---- errors --------------------------------------------------------------------------------------

@@ -159,6 +159,12 @@ class chan_core : public selectable {
     return empty && !closed_.load(std::memory_order_relaxed);
   }
 
+  /// Hints: put_inline, take_inline might do it.
+  bool looks_puttable() const noexcept {
+    return count_.load(std::memory_order_relaxed) < capacity_ && receivers_.empty();
+  }
+  bool looks_takable() const noexcept { return count_.load(std::memory_order_relaxed) != 0; }
+
   // The inlined paths. `done`: v was moved into the buffer / the first element was given to f, which
   // must leave nothing to be destroyed of it but the shell.
   template <class E>
@@ -217,20 +223,20 @@ class chan_core : public selectable {
     constexpr std::size_t offset = (sizeof(chan_core) + alignof(E) - 1) / alignof(E) * alignof(E);
     return reinterpret_cast<E*>(reinterpret_cast<std::byte*>(this) + offset);
   }
-  RUNNEL_INLINE bool can_put() const noexcept {
-    return count_.load(std::memory_order_relaxed) < capacity_ && receivers_.empty() &&
-           !closed_.load(std::memory_order_relaxed);
+  RUNNEL_INLINE bool can_put(std::size_t count) const noexcept {
+    return count < capacity_ && receivers_.empty() && !closed_.load(std::memory_order_relaxed);
   }
-  RUNNEL_INLINE bool can_take() const noexcept {
-    return count_.load(std::memory_order_relaxed) != 0 && senders_.empty();
+  RUNNEL_INLINE bool can_take(std::size_t count) const noexcept {
+    return count != 0 && senders_.empty();
   }
-  RUNNEL_INLINE void count_put(std::size_t index) noexcept {
+  // `count`: what count_ is before.
+  RUNNEL_INLINE void count_put(std::size_t index, std::size_t count) noexcept {
     put_ = after(index);
-    count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    count_.store(count + 1, std::memory_order_relaxed);
   }
-  RUNNEL_INLINE void count_taken(std::size_t index) noexcept {
+  RUNNEL_INLINE void count_taken(std::size_t index, std::size_t count) noexcept {
     take_ = after(index);
-    count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    count_.store(count - 1, std::memory_order_relaxed);
   }
   void* slot(std::size_t index) noexcept;
   void refill(std::size_t index, handoff& h) noexcept;
@@ -270,10 +276,11 @@ RUNNEL_INLINE chan_entry chan_core::put_inline(chan_core* c, E& v) noexcept {
   if constexpr (!inline_paths) return chan_entry::outside;
   thread* me = current_thread();
   if (c == nullptr || !c->lock_.try_lock_biased(me)) return chan_entry::outside;
-  if (__builtin_expect(!c->can_put(), 0)) return chan_entry::inside;
+  const std::size_t count = c->count_.load(std::memory_order_relaxed);
+  if (__builtin_expect(!c->can_put(count), 0)) return chan_entry::inside;
   const std::size_t index = c->put_;
   ::new (static_cast<void*>(c->ring<E>() + index)) E(std::move(v));
-  c->count_put(index);
+  c->count_put(index, count);
   c->leave_biased(me);
   return chan_entry::done;
 }
@@ -283,12 +290,13 @@ RUNNEL_INLINE chan_entry chan_core::take_inline(chan_core* c, F&& f) noexcept {
   if constexpr (!inline_paths) return chan_entry::outside;
   thread* me = current_thread();
   if (c == nullptr || !c->lock_.try_lock_biased(me)) return chan_entry::outside;
-  if (__builtin_expect(!c->can_take(), 0)) return chan_entry::inside;
+  const std::size_t count = c->count_.load(std::memory_order_relaxed);
+  if (__builtin_expect(!c->can_take(count), 0)) return chan_entry::inside;
   const std::size_t index = c->take_;
   E* e = c->ring<E>() + index;
   f(*e);
   e->~E();
-  c->count_taken(index);
+  c->count_taken(index, count);
   c->leave_biased(me);
   return chan_entry::done;
 }
@@ -297,8 +305,9 @@ RUNNEL_INLINE chan_entry chan_core::put_inline_void(chan_core* c) noexcept {
   if constexpr (!inline_paths) return chan_entry::outside;
   thread* me = current_thread();
   if (c == nullptr || !c->lock_.try_lock_biased(me)) return chan_entry::outside;
-  if (__builtin_expect(!c->can_put(), 0)) return chan_entry::inside;
-  c->count_put(c->put_);
+  const std::size_t count = c->count_.load(std::memory_order_relaxed);
+  if (__builtin_expect(!c->can_put(count), 0)) return chan_entry::inside;
+  c->count_put(c->put_, count);
   c->leave_biased(me);
   return chan_entry::done;
 }
@@ -307,8 +316,9 @@ RUNNEL_INLINE chan_entry chan_core::take_inline_void(chan_core* c) noexcept {
   if constexpr (!inline_paths) return chan_entry::outside;
   thread* me = current_thread();
   if (c == nullptr || !c->lock_.try_lock_biased(me)) return chan_entry::outside;
-  if (__builtin_expect(!c->can_take(), 0)) return chan_entry::inside;
-  c->count_taken(c->take_);
+  const std::size_t count = c->count_.load(std::memory_order_relaxed);
+  if (__builtin_expect(!c->can_take(count), 0)) return chan_entry::inside;
+  c->count_taken(c->take_, count);
   c->leave_biased(me);
   return chan_entry::done;
 }

@@ -34,7 +34,7 @@ namespace runnel::detail {
 struct scope_node;
 struct value_node;
 
-struct context_node {
+struct RUNNEL_API context_node {
   explicit context_node(context_node* above) noexcept;
   context_node(const context_node&) = delete;
   context_node& operator=(const context_node&) = delete;
@@ -52,7 +52,7 @@ struct context_node {
 /// One handle less; frees the node and those above that only it referred to.
 RUNNEL_API void release(context_node* node) noexcept;
 
-struct value_node : context_node {
+struct RUNNEL_API value_node : context_node {
   value_node(context_node* above, const void* k) noexcept;
   const void* const key;
   const void* value = nullptr;
@@ -78,13 +78,13 @@ struct scope_child {
 };
 
 /// A function that runs when a scope ends.
-struct context_function : detached_function, scope_child {
+struct RUNNEL_API context_function : detached_function, scope_child {
   context_function() noexcept : scope_child(kind::function) {}
   ~context_function() override;
   context_node* context = nullptr;  // referred to while the function may still have to be unlinked
 };
 
-struct scope_node : context_node, selectable, scope_child {
+struct RUNNEL_API scope_node : context_node, selectable, scope_child {
   // errc's values; 0 while alive.
   static constexpr std::uint8_t closing = 0x80;
 
@@ -94,10 +94,10 @@ struct scope_node : context_node, selectable, scope_child {
   virtual void disarm() noexcept {}
 
   /// Why the scope ended; waits until its done channel is closed. Synchronizes with its ending.
-  RUNNEL_API errc why() const noexcept;
-  RUNNEL_API recv_chan<void> done();
+  errc why() const noexcept;
+  recv_chan<void> done();
   /// For select: ready once the scope has ended.
-  RUNNEL_API static const selectable_ops ops;
+  static const selectable_ops ops;
 
   std::atomic<std::uint8_t> state{0};
   bool complete = false;                   // guarded by lock_

@@ -28,6 +28,7 @@
 #include <atomic>
 #include <cstdint>
 #include <runnel/detail/config.hpp>
+#include <runnel/detail/section.hpp>
 #include <runnel/detail/selectable.hpp>
 #include <runnel/detail/wait_reason.hpp>
 
@@ -49,7 +50,7 @@ class countdown : public selectable {
         const std::int64_t next = now + n * one;
         const bool simple = (now & shared) == 0 && (next == 0 || next >= one);
         if (simple) state_.store(next, std::memory_order_relaxed);
-        lock_.unlock(me, 0);
+        leave_biased(me);
         if (__builtin_expect(simple, 1)) return;
       }
     }
@@ -62,7 +63,7 @@ class countdown : public selectable {
       thread* me = current_thread();
       if (lock_.try_lock_biased(me)) {
         const bool zero = state_.load(std::memory_order_relaxed) < one;
-        lock_.unlock(me, 0);
+        leave_biased(me);
         if (__builtin_expect(zero, 1)) return;
       }
     }
@@ -76,7 +77,6 @@ class countdown : public selectable {
   RUNNEL_API static bool try_now(selectable& object, void* argument) noexcept;
   RUNNEL_API static void enqueue(selectable& object, waiter& w, void* argument) noexcept;
   RUNNEL_API static void dequeue(selectable& object, waiter& w, void* argument) noexcept;
-
 
  private:
   static constexpr std::int64_t shared = 1;

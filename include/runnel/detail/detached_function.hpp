@@ -15,28 +15,28 @@
 
 namespace runnel::detail {
 
-class detached_function {
+class RUNNEL_API detached_function {
  public:
   detached_function(const detached_function&) = delete;
   detached_function& operator=(const detached_function&) = delete;
 
   void retain() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
-  RUNNEL_API void release() noexcept;
+  void release() noexcept;
 
   /// Starts a goroutine that runs the function; takes over one reference. Any thread, no parks. If
   /// there is no memory for a goroutine, tries again a millisecond later, and so on.
-  RUNNEL_API void start() noexcept;
+  void start() noexcept;
 
   /// Arms the timer, which starts the function when it is due. Throws std::bad_alloc.
-  RUNNEL_API void arm(steady_time when);
+  void arm(steady_time when);
   /// arm for a function that may be armed. True if it was.
-  RUNNEL_API bool rearm(steady_time when);
+  bool rearm(steady_time when);
   /// True if it was armed (and so will not be started).
-  RUNNEL_API bool disarm() noexcept;
+  bool disarm() noexcept;
 
  protected:
-  RUNNEL_API detached_function() noexcept;
-  RUNNEL_API virtual ~detached_function();
+  detached_function() noexcept;
+  virtual ~detached_function();
   virtual void invoke() = 0;
 
  private:

@@ -24,30 +24,30 @@
 
 namespace runnel::detail {
 
-class future_state : public selectable {
+class RUNNEL_API future_state : public selectable {
  public:
   future_state(const future_state&) = delete;
   future_state& operator=(const future_state&) = delete;
 
   void retain() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
-  RUNNEL_API void release() noexcept;
+  void release() noexcept;
 
   /// The outcome has been written. Wakes all who wait.
-  RUNNEL_API void set_ready() noexcept;
+  void set_ready() noexcept;
   /// May change to true at any time.
   bool is_ready() const noexcept { return ready_.load(std::memory_order_acquire); }
   /// Blocks until the outcome is there. Synchronizes: set_ready → return.
-  RUNNEL_API void wait();
+  void wait();
   /// The same until the deadline; false on time-out.
-  RUNNEL_API bool wait_until(steady_time deadline);
+  bool wait_until(steady_time deadline);
   /// Closed when the outcome is there.
-  RUNNEL_API recv_chan<void> done();
+  recv_chan<void> done();
 
-  RUNNEL_API static const selectable_ops ops;
+  static const selectable_ops ops;
 
  protected:
-  RUNNEL_API future_state() noexcept;
-  RUNNEL_API virtual ~future_state();
+  future_state() noexcept;
+  virtual ~future_state();
 
  private:
   bool enqueue_if_pending(waiter& w) noexcept;

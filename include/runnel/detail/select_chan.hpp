@@ -193,6 +193,22 @@ struct recv_call {
   F f;
 };
 
+// The inlined first look (see select_cases): may the operation be possible, and would a look at the
+// buffer do for it. Then it is tried, and done where the lock is biased to this thread.
+RUNNEL_INLINE first_look look_at_receive(const chan_core* c) noexcept {
+  if (c == nullptr) return {false, false};
+  return {!c->looks_unreceivable(), c->looks_takable()};
+}
+RUNNEL_INLINE first_look look_at_send(const chan_core* c) noexcept {
+  if (c == nullptr) return {false, false};
+  return {!c->looks_unsendable(), c->looks_puttable()};
+}
+/// Whether the inlined operation was done; if not, its lock has been left.
+RUNNEL_INLINE bool done_inline(chan_core* c, chan_entry entry) noexcept {
+  if (entry == chan_entry::inside) c->leave_inline();
+  return entry == chan_entry::done;
+}
+
 template <class T, bool Owned, class Action>
 class recv_case {
  public:
@@ -219,9 +235,26 @@ class recv_case {
                                             std::move(action_).owned());
   }
 
+  RUNNEL_INLINE first_look look() const noexcept { return look_at_receive(chan_.get()); }
+  RUNNEL_INLINE bool run_inline() {
+    if constexpr (boxed<T>) {
+      T* box = nullptr;
+      if (!done_inline(chan_.get(), chan_core::take_inline<T*>(chan_.get(), [&](T* e) { box = e; }))) {
+        return false;
+      }
+      action_(unwrap<T>(box));
+    } else {
+      element_storage<T> e;
+      const auto take = [&](T& from) { ::new (&e.value) T(std::move(from)); };
+      if (!done_inline(chan_.get(), chan_core::take_inline<T>(chan_.get(), take))) return false;
+      action_(unwrap<T>(e.value));
+    }
+    return true;
+  }
+
   // The only case, and the only one besides otherwise.
   void run() { action_(chan_recv<T>(chan_.get())); }
-  bool try_run() {
+  RUNNEL_INLINE bool try_run() {
     std::optional<T> v;
     if (chan_try_recv<T>(chan_.get(), v) == chan_status::would_block) return false;
     action_(std::move(v));
@@ -247,11 +280,17 @@ class recv_case_void {
   auto owned() && {
     return recv_case_void<true, std::decay_t<F>>(chan_ref<true>(chan_.get()), std::forward<F>(f_));
   }
+  RUNNEL_INLINE first_look look() const noexcept { return look_at_receive(chan_.get()); }
+  RUNNEL_INLINE bool run_inline() {
+    if (!done_inline(chan_.get(), chan_core::take_inline_void(chan_.get()))) return false;
+    f_();
+    return true;
+  }
   void run() {
     chan_recv_void(chan_.get());
     f_();
   }
-  bool try_run() {
+  RUNNEL_INLINE bool try_run() {
     if (chan_try_recv_void(chan_.get()) == chan_status::would_block) return false;
     f_();
     return true;
@@ -393,8 +432,20 @@ class send_case {
         chan_ref<true>(chan_.get()), value_.take(), std::forward<F>(f_));
   }
 
+  RUNNEL_INLINE first_look look() const noexcept { return look_at_send(chan_.get()); }
+  RUNNEL_INLINE bool run_inline() {
+    if constexpr (in_place) {
+      T& v = *static_cast<T*>(value_.source().value);
+      if (!done_inline(chan_.get(), chan_core::put_inline<T>(chan_.get(), v))) return false;
+      f_();
+      return true;
+    } else {
+      return false;
+    }
+  }
+
   // The only case besides otherwise.
-  bool try_run() {
+  RUNNEL_INLINE bool try_run() {
     race_note_send(chan_.get());
     const send_source source = value_.source();
     chan_outcome outcome;
@@ -439,11 +490,17 @@ class send_case_void {
   auto owned() && {
     return send_case_void<true, std::decay_t<F>>(chan_ref<true>(chan_.get()), std::forward<F>(f_));
   }
+  RUNNEL_INLINE first_look look() const noexcept { return look_at_send(chan_.get()); }
+  RUNNEL_INLINE bool run_inline() {
+    if (!done_inline(chan_.get(), chan_core::put_inline_void(chan_.get()))) return false;
+    f_();
+    return true;
+  }
   void run() {
     chan_send_void(chan_.get());
     f_();
   }
-  bool try_run() {
+  RUNNEL_INLINE bool try_run() {
     if (chan_try_send_void(chan_.get()) == chan_status::would_block) return false;
     f_();
     return true;

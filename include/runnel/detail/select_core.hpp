@@ -6,7 +6,8 @@
 //     void finish(const select_record& r);         the case was chosen and its operation is done: the
 //                                                  rest, such as the handler; no lock is held
 //     auto owned() &&;                             the same case, owning all it refers to
-// and nothing is asked of it if it is not chosen. finish may throw, park and select again.
+// and nothing is asked of it if it is not chosen. finish may throw, park and select again. Cases that
+// also have look and run_inline are first tried without the engine; see select_cases.
 //
 // A case on something that is not a channel: derive the object from selectable, give it a
 // selectable_ops (detail/selectable.hpp), and make the case by
@@ -59,13 +60,22 @@ struct select_record {
   select_end end;  // written by the engine for the chosen case
 };
 
-/// What the engine needs per case besides the record; uninitialised.
-inline constexpr std::size_t select_space = sizeof(chan_waiter) + 2 * sizeof(std::uint32_t);
+/// Bytes the engine needs per case besides the record; uninitialised.
+inline constexpr std::size_t select_space =
+    sizeof(chan_waiter) + 2 * sizeof(void*) + 2 * sizeof(std::uint32_t);
 
 /// Waits until a case can go on, does its operation and returns its index. `ordered`: of several
-/// ready ones the first instead of a random one. `space`: n * select_space bytes, aligned as a
-/// chan_waiter. Throws panic("send on closed channel"), std::bad_alloc.
-RUNNEL_API std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered);
+/// ready ones the first instead of a random one. `first`: the one that an inlined look has chosen
+/// among those that seemed ready, to be tried first; no_case: nobody has looked; none_ready: nothing
+/// seemed ready. `space`: n * select_space bytes, aligned as a chan_waiter.
+/// Throws panic("send on closed channel"), std::bad_alloc.
+RUNNEL_API std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered,
+                                  std::size_t first);
+inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);
+inline constexpr std::size_t none_ready = static_cast<std::size_t>(-2);
+
+/// Uniform in [0, n).
+RUNNEL_API std::uint32_t select_random(std::uint32_t n) noexcept;
 
 /// Go: select {}.
 [[noreturn]] RUNNEL_API void select_nothing() noexcept;
@@ -74,6 +84,12 @@ template <class C>
 concept select_case_like = requires(C& c, select_record& r) {
   c.prepare(r);
   c.finish(r);
+};
+
+/// What a look without a lock tells of a case. quick: run_inline might do it.
+struct first_look {
+  bool ready;
+  bool quick;
 };
 
 /// Cases with nothing to call.
@@ -112,6 +128,14 @@ class time_case {
   }
   void finish(const select_record&) { f_(); }
   auto owned() && { return time_case<std::decay_t<F>>(kind_, time_, std::forward<F>(f_)); }
+
+  /// A deadline is left to the engine, which reads the clock.
+  bool needs_engine() const noexcept { return kind_ == select_kind::at; }
+  first_look look() const noexcept { return {time_ <= 0, true}; }
+  bool run_inline() {
+    f_();
+    return true;
+  }
 
  private:
   select_kind kind_;

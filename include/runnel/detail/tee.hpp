@@ -20,7 +20,7 @@ inline std::size_t select_records(std::vector<select_record>& records) {
   const std::size_t units =
       (records.size() * select_space + sizeof(chan_waiter) - 1) / sizeof(chan_waiter);
   const std::unique_ptr<chan_waiter[]> space(new chan_waiter[units]);
-  return select_run(records.data(), records.size(), space.get(), false);
+  return select_run(records.data(), records.size(), space.get(), false, no_case);
 }
 
 /// Outputs that have no consumers any more are removed, by moving the last one into their place.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/deadline.hpp>
+#include <runnel/detail/section.hpp>
 #include <runnel/detail/selectable.hpp>
 #include <runnel/detail/thread.hpp>
 
@@ -89,7 +90,7 @@ class mutex : private detail::selectable {
       state_.store(locked, std::memory_order_relaxed);
       holder_.store(me->running, std::memory_order_relaxed);
     }
-    lock_.unlock(me, 0);
+    detail::leave_biased(me);
     return free;
   }
   RUNNEL_INLINE bool unlock_biased() noexcept {
@@ -97,7 +98,7 @@ class mutex : private detail::selectable {
     if (!lock_.try_lock_biased(me)) return false;
     const bool simple = state_.load(std::memory_order_relaxed) == locked;
     if (simple) state_.store(0, std::memory_order_relaxed);
-    lock_.unlock(me, 0);
+    detail::leave_biased(me);
     return simple;
   }
 
@@ -109,7 +110,7 @@ class mutex : private detail::selectable {
   bool try_take() noexcept;
   bool take_or_announce() noexcept;
   bool take_or_queue(detail::mutex_waiter& w) noexcept;
-  bool spin(const detail::mutex_waiter* w) noexcept;
+  bool spin(const detail::parker* me, const detail::mutex_waiter* w) noexcept;
   void settle() noexcept;
   void note_contention() noexcept;
   void release_with_waiters(std::uint32_t now) noexcept;

@@ -4,14 +4,14 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <runnel/detail/cache_line.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/object_lock.hpp>
-#include <runnel/detail/park.hpp>
+#include <runnel/detail/section.hpp>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -19,34 +19,6 @@
 namespace runnel {
 
 namespace detail {
-
-// Out of line for race-detecting programs, which must not see the lock's atomics.
-RUNNEL_API void enter_section(object_lock& lock) noexcept;
-RUNNEL_API void leave_section(object_lock& lock) noexcept;
-
-/// A section of an object_lock, entered from code that is compiled into the user's program.
-class section {
- public:
-  RUNNEL_INLINE explicit section(object_lock& l) noexcept : lock_(l) {
-    if constexpr (inline_paths) {
-      lock_.lock();
-    } else {
-      enter_section(lock_);
-    }
-  }
-  RUNNEL_INLINE ~section() {
-    if constexpr (inline_paths) {
-      lock_.unlock();
-    } else {
-      leave_section(lock_);
-    }
-  }
-  section(const section&) = delete;
-  section& operator=(const section&) = delete;
-
- private:
-  object_lock& lock_;
-};
 
 /// Spreads threads over the parts of an object: the same number for the same thread.
 RUNNEL_INLINE std::size_t thread_part(std::size_t parts) noexcept {
@@ -85,12 +57,14 @@ class pool {
   /// An unused object, or a new one. Never blocks, but for the factory.
   T get() {
     shard& mine = shards_[detail::thread_part(shard_count)];
-    if (mine.size.load(std::memory_order_relaxed) != 0) {
-      if (std::optional<T> found = take(mine)) return std::move(*found);
+    {
+      const detail::section inside(mine.lock);
+      if (!mine.unused.empty()) return mine.take();
     }
     for (shard& other : shards_) {
-      if (&other == &mine || other.size.load(std::memory_order_relaxed) == 0) continue;
-      if (std::optional<T> found = take(other)) return std::move(*found);
+      if (other.size.load(std::memory_order_relaxed) == 0) continue;
+      const detail::section inside(other.lock);
+      if (!other.unused.empty()) return other.take();
     }
     return factory_();
   }
@@ -99,20 +73,11 @@ class pool {
   /// memory to keep it, it is destroyed. Amortised O(1).
   void put(T x) {
     shard& mine = shards_[detail::thread_part(shard_count)];
-    std::optional<stored> box;
     if constexpr (boxed) {
-      box.emplace(std::make_unique<T>(std::move(x)));
+      mine.keep(std::make_unique<T>(std::move(x)));
     } else {
-      box.emplace(std::move(x));
+      mine.keep(std::move(x));
     }
-    const detail::section inside(mine.lock);
-    if (mine.unused.size() >= most_unused) return;
-    try {
-      mine.unused.push_back(std::move(*box));
-    } catch (const std::bad_alloc&) {
-      return;
-    }
-    mine.size.store(mine.unused.size(), std::memory_order_relaxed);
   }
 
  private:
@@ -120,32 +85,42 @@ class pool {
   static constexpr std::size_t most_unused = 256;
 
   // What is moved inside a shard's lock must not throw.
-  static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
+  static constexpr bool boxed =
+      !std::is_nothrow_move_constructible_v<T> || !std::is_nothrow_destructible_v<T>;
   using stored = std::conditional_t<boxed, std::unique_ptr<T>, T>;
 
   struct alignas(detail::cache_line) shard {
     detail::object_lock lock;
-    std::vector<stored> unused;  // guarded by lock; the last one was used last: its memory is warm
     std::atomic<std::size_t> size{0};  // of unused, for those who look without the lock
-  };
+    std::vector<stored> unused;        // guarded by lock; last in, first out: its memory is warm
 
-  std::optional<T> take(shard& from) {
-    std::optional<T> result;
-    std::optional<stored> found;
-    {
-      const detail::section inside(from.lock);
-      if (from.unused.empty()) return result;
-      found.emplace(std::move(from.unused.back()));
-      from.unused.pop_back();
-      from.size.store(from.unused.size(), std::memory_order_relaxed);
+    // Inside the lock.
+    T take() {
+      struct drop {
+        shard& s;
+        ~drop() {
+          s.unused.pop_back();
+          s.size.store(s.unused.size(), std::memory_order_relaxed);
+        }
+      } at_end{*this};
+      if constexpr (boxed) {
+        return std::move(*unused.back());
+      } else {
+        return std::move(unused.back());
+      }
     }
-    if constexpr (boxed) {
-      result.emplace(std::move(**found));
-    } else {
-      result.emplace(std::move(*found));
+
+    void keep(stored x) {
+      const detail::section inside(lock);
+      if (unused.size() >= most_unused) return;
+      try {
+        unused.push_back(std::move(x));
+      } catch (const std::bad_alloc&) {
+        return;
+      }
+      size.store(unused.size(), std::memory_order_relaxed);
     }
-    return result;
-  }
+  };
 
   std::array<shard, shard_count> shards_;
   std::function<T()> factory_;

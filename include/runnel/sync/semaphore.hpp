@@ -7,6 +7,7 @@
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/deadline.hpp>
 #include <runnel/detail/fatal.hpp>
+#include <runnel/detail/section.hpp>
 #include <runnel/detail/selectable.hpp>
 
 namespace runnel {
@@ -28,7 +29,7 @@ class semaphore_core : public selectable {
       if (lock_.try_lock_biased(me)) {
         const bool free = count_ > 0;
         if (free) --count_;
-        lock_.unlock(me, 0);
+        leave_biased(me);
         return free;
       }
     }
@@ -48,7 +49,7 @@ class semaphore_core : public selectable {
       if (lock_.try_lock_biased(me)) {
         const bool simple = n >= 0 && n <= max - count_ && waiters_.empty();
         if (simple) count_ += n;
-        lock_.unlock(me, 0);
+        leave_biased(me);
         if (__builtin_expect(simple, 1)) return;
       }
     }

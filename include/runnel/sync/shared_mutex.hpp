@@ -7,6 +7,7 @@
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/deadline.hpp>
 #include <runnel/detail/object_lock.hpp>
+#include <runnel/detail/section.hpp>
 #include <runnel/detail/thread.hpp>
 #include <runnel/detail/waiter.hpp>
 
@@ -114,7 +115,7 @@ class shared_mutex {
         const std::uint32_t now = state_.load(std::memory_order_relaxed);
         const bool simple = (now & flags) == 0 && now >= one;
         if (simple) state_.store(now - one, std::memory_order_relaxed);
-        lock_.unlock(me, 0);
+        detail::leave_biased(me);
         if (__builtin_expect(simple, 1)) return;
       }
     }
@@ -138,7 +139,7 @@ class shared_mutex {
     const std::uint32_t now = state_.load(std::memory_order_relaxed);
     const bool simple = (now & mask) == expected;
     if (simple) state_.store(now + change, std::memory_order_relaxed);
-    lock_.unlock(me, 0);
+    detail::leave_biased(me);
     return simple;
   }
 
@@ -159,11 +160,13 @@ class shared_mutex {
   void give_up(detail::wait_queue& queue, detail::waiter& w) noexcept;
   bool hand_on(std::uint32_t now, bool readers_first, detail::ready_list& woken) noexcept;
   bool leave_share(detail::ready_list& woken) noexcept;
+  bool leave_exclusive(std::uint32_t& now, detail::ready_list& woken) noexcept;
   bool change(std::uint32_t& now, std::uint32_t next) noexcept;
   bool spin(bool for_share) noexcept;
   void note_thread() noexcept;
   void readers_collide() noexcept;
   void open_cells() noexcept;
+  void fill_cells(std::uint64_t word) noexcept;
   void close_cells() noexcept;
   detail::reader_cell& my_cell() noexcept;
   void admit_readers(std::uint32_t& now, detail::ready_list& woken) noexcept;
@@ -172,9 +175,10 @@ class shared_mutex {
   detail::object_lock lock_;
   std::atomic<std::uint32_t> state_{0};
   std::atomic<std::uint32_t> collisions_{0};  // a heuristic: increments may be lost
-  std::atomic<std::uint32_t> collisions_to_open_{32};
+  std::atomic<std::uint32_t> collisions_to_open_{16};
   std::uint16_t changes_ = 0;             // guarded by lock_
-  std::uint16_t cell_mask_ = 0;           // written once, before cells_ are first opened
+  bool reopen_ = false;                   // written inside lock_: the cells were worth their while
+  std::uint8_t cell_mask_ = 0;            // written once, before cells_ are first opened
   detail::reader_cell* cells_ = nullptr;  // likewise
   detail::wait_queue writers_;            // guarded by lock_
   detail::wait_queue readers_;            // guarded by lock_

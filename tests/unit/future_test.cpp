@@ -1,0 +1,293 @@
+// Futures, promises, async: the standard's behaviour, for goroutines.
+#include <runnel/future.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <runnel/chan.hpp>
+#include <runnel/go.hpp>
+#include <runnel/select.hpp>
+#include <runnel/time.hpp>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/crew.hpp"
+#include "support/test.hpp"
+
+using namespace std::chrono_literals;
+using runnel::async;
+using runnel::future;
+using runnel::promise;
+using runnel::shared_future;
+using runnel_test::crew;
+using runnel_test::rounds;
+
+namespace {
+
+std::future_errc error_of(auto f) {
+  try {
+    f();
+  } catch (const std::future_error& e) {
+    return static_cast<std::future_errc>(e.code().value());
+  }
+  return {};
+}
+
+int twice(int x) { return 2 * x; }
+
+}  // namespace
+
+RUNNEL_TEST_BOTH(future, async_returns_what_the_function_returns) {
+  EXPECT_EQ(async([] { return 42; }).get(), 42);
+  EXPECT_EQ(async(twice, 21).get(), 42);
+  EXPECT_EQ(*async([](std::unique_ptr<int> p) { return p; }, std::make_unique<int>(7)).get(), 7);
+  static int global = 0;
+  EXPECT_EQ(&async([]() -> int& { return global; }).get(), &global);
+  std::atomic<bool> ran{false};
+  async([&] { ran = true; }).get();
+  EXPECT_TRUE(ran);
+  const std::string text = "by value";
+  EXPECT_EQ(async([](const std::string& s) { return s.size(); }, text).get(), 8U);
+  EXPECT_EQ(async(&std::string::size, text).get(), 8U);
+}
+
+RUNNEL_TEST_BOTH(future, async_runs_on_a_goroutine_of_its_own) {
+  const auto mine = runnel::this_goroutine::id();
+  const auto its = async([] { return runnel::this_goroutine::id(); }).get();
+  EXPECT_NE(its, 0U);
+  EXPECT_NE(its, mine);
+}
+
+RUNNEL_TEST_BOTH(future, exceptions_come_out_of_get) {
+  auto f = async([]() -> int { throw std::runtime_error("boom"); });
+  f.wait();
+  EXPECT_TRUE(f.valid());
+  EXPECT_THROW(f.get(), std::runtime_error);
+  EXPECT_FALSE(f.valid());
+  EXPECT_THROW(async([] { throw 7; }).get(), int);
+}
+
+RUNNEL_TEST_BOTH(future, goexit_gives_the_waiter_a_panic) {
+  try {
+    async([]() -> int { runnel::goexit(); }).get();
+    ADD_FAILURE() << "no panic";
+  } catch (const runnel::panic& p) {
+    EXPECT_STREQ(p.what(), "goexit called in a goroutine that was waited for");
+  }
+  EXPECT_THROW(async([] { runnel::goexit(); }).get(), runnel::panic);
+}
+
+RUNNEL_TEST_BOTH(future, what_the_function_holds_is_gone_when_the_result_is_there) {
+  for (int i = 0; i < rounds(200); ++i) {
+    const auto held = std::make_shared<int>(i);
+    auto f = async([held] { return *held; });
+    f.wait();
+    EXPECT_EQ(held.use_count(), 1);
+  }
+}
+
+RUNNEL_TEST_BOTH(future, dropping_does_not_wait) {
+  const runnel::chan<void> go_on, ended;
+  {
+    auto f = async([=] {
+      go_on.recv();
+      ended.close();
+    });
+  }
+  go_on.send();
+  EXPECT_FALSE(ended.recv());
+}
+
+RUNNEL_TEST_BOTH(future, promises) {
+  promise<int> p;
+  auto f = p.get_future();
+  EXPECT_EQ(f.wait_for(0s), std::future_status::timeout);
+  EXPECT_EQ(f.wait_for(2ms), std::future_status::timeout);
+  EXPECT_EQ(f.wait_until(std::chrono::system_clock::now() + 1ms), std::future_status::timeout);
+  crew one;
+  one.go([&] { p.set_value(3); });
+  EXPECT_EQ(f.wait_for(1h), std::future_status::ready);
+  EXPECT_EQ(f.wait_until(std::chrono::steady_clock::now()), std::future_status::ready);
+  EXPECT_EQ(f.get(), 3);
+
+  promise<std::string> text;
+  text.set_value({'a', 'b'});
+  EXPECT_EQ(text.get_future().get(), "ab");
+  promise<void> nothing;
+  nothing.set_value();
+  nothing.get_future().get();
+  int x = 0;
+  promise<int&> reference;
+  reference.set_value(x);
+  EXPECT_EQ(&reference.get_future().get(), &x);
+  promise<int> failed;
+  failed.set_exception(std::make_exception_ptr(std::runtime_error("no")));
+  EXPECT_THROW(failed.get_future().get(), std::runtime_error);
+}
+
+RUNNEL_TEST_BOTH(future, misuse_throws_the_standards_errors) {
+  using std::future_errc;
+  future<int> none;
+  EXPECT_FALSE(none.valid());
+  EXPECT_EQ(error_of([&] { none.get(); }), future_errc::no_state);
+  EXPECT_EQ(error_of([&] { none.wait(); }), future_errc::no_state);
+  EXPECT_EQ(error_of([&] { none.done(); }), future_errc::no_state);
+  EXPECT_EQ(error_of([&] { runnel::select(runnel::on_ready(none)); }), future_errc::no_state);
+
+  promise<int> p;
+  auto f = p.get_future();
+  EXPECT_EQ(error_of([&] { p.get_future(); }), future_errc::future_already_retrieved);
+  p.set_value(1);
+  EXPECT_EQ(error_of([&] { p.set_value(2); }), future_errc::promise_already_satisfied);
+  EXPECT_EQ(error_of([&] { p.set_exception(nullptr); }), future_errc::promise_already_satisfied);
+  EXPECT_EQ(f.get(), 1);
+
+  future<int> orphan;
+  {
+    promise<int> dropped;
+    orphan = dropped.get_future();
+    promise<int> moved = std::move(dropped);
+    EXPECT_EQ(error_of([&] { dropped.set_value(1); }), future_errc::no_state);
+    EXPECT_EQ(error_of([&] { dropped.get_future(); }), future_errc::no_state);
+  }
+  EXPECT_EQ(error_of([&] { orphan.get(); }), future_errc::broken_promise);
+}
+
+RUNNEL_TEST_BOTH(future, a_value_that_could_not_be_made_can_be_set_again) {
+  struct picky {
+    picky(int v) : value(v) {
+      if (v < 0) throw std::invalid_argument("negative");
+    }
+    int value;
+  };
+  promise<picky> p;
+  EXPECT_THROW(p.set_value(-1), std::invalid_argument);
+  p.set_value(5);
+  EXPECT_EQ(p.get_future().get().value, 5);
+}
+
+RUNNEL_TEST_BOTH(future, promises_swap_and_move) {
+  promise<int> a, b;
+  auto fa = a.get_future(), fb = b.get_future();
+  a.set_value(1);
+  swap(a, b);
+  a.set_value(2);
+  EXPECT_EQ(fa.get(), 1);
+  EXPECT_EQ(fb.get(), 2);
+  a = promise<int>();
+  EXPECT_TRUE(a.get_future().valid());
+}
+
+RUNNEL_TEST_BOTH(future, shared_futures) {
+  promise<std::string> p;
+  const shared_future<std::string> f = p.get_future().share();
+  std::vector<std::thread> threads;
+  crew all;
+  std::atomic<const std::string*> seen{nullptr};
+  const auto look = [&] {
+    const auto mine = f;
+    const std::string& text = mine.get();
+    EXPECT_EQ(text, "one for all");
+    const std::string* before = seen.exchange(&text);
+    EXPECT_TRUE(before == nullptr || before == &text);
+  };
+  for (int i = 0; i < 10; ++i) all.go(look);
+  for (int i = 0; i < 2; ++i) threads.emplace_back(look);
+  p.set_value("one for all");
+  all.wait();
+  runnel::blocking([&] {
+    for (auto& t : threads) t.join();
+  });
+  const auto failed = async([]() -> int { throw std::runtime_error("x"); }).share();
+  for (int i = 0; i < 2; ++i) EXPECT_THROW(failed.get(), std::runtime_error);
+  shared_future<void> nothing = async([] {});
+  nothing.get();
+  nothing.get();
+}
+
+RUNNEL_TEST_BOTH(future, done_is_closed_when_the_result_is_there) {
+  promise<int> p;
+  auto f = p.get_future();
+  const auto done = f.done();
+  EXPECT_EQ(done.try_recv(), runnel::chan_status::would_block);
+  EXPECT_EQ(done, f.done());
+  p.set_value(1);
+  EXPECT_FALSE(done.recv());
+  EXPECT_FALSE(async([] {}).done().recv());
+  promise<int> early;
+  early.set_value(2);
+  EXPECT_EQ(early.get_future().done().try_recv(), runnel::chan_status::closed);
+}
+
+RUNNEL_TEST_BOTH(future, on_ready_in_select) {
+  promise<int> p;
+  auto f = p.get_future();
+  auto never = async([] { runnel::sleep_for(5ms); });
+  EXPECT_EQ(runnel::select(runnel::on_ready(f), runnel::otherwise()), 1U);
+  EXPECT_EQ(runnel::select(runnel::on_ready(f), runnel::on_timeout(1ms)), 1U);
+  crew one;
+  one.go([&] {
+    runnel_test::let_others_run();
+    p.set_value(9);
+  });
+  int got = 0;
+  EXPECT_EQ(runnel::select(runnel::on_ready(f, [&](int v) { got = v; }), runnel::on_timeout(1h)), 0U);
+  EXPECT_EQ(got, 9);
+  EXPECT_FALSE(f.valid());
+  bool called = false;
+  EXPECT_EQ(runnel::select(runnel::on_ready(never, [&] { called = true; })), 0U);
+  EXPECT_TRUE(called);
+  never.get();
+
+  const auto shared = async([] { return std::string("s"); }).share();
+  std::vector<runnel::select_case> cases;
+  cases.emplace_back(runnel::on_ready(shared, [&](const std::string& s) { called = s.empty(); }));
+  EXPECT_EQ(runnel::select(cases), 0U);
+  EXPECT_FALSE(called);
+}
+
+RUNNEL_TEST_BOTH(future, a_timed_wait_against_the_result) {
+  for (int i = 0; i < rounds(300); ++i) {
+    promise<int> p;
+    auto f = p.get_future();
+    crew one;
+    one.go([&] {
+      runnel::sleep_for(std::chrono::microseconds(i % 50));
+      p.set_value(i);
+    });
+    while (f.wait_for(std::chrono::microseconds(i % 30)) != std::future_status::ready) {
+    }
+    EXPECT_EQ(f.get(), i);
+  }
+}
+
+RUNNEL_TEST_BOTH(future, one_setter_wins) {
+  for (int i = 0; i < rounds(200); ++i) {
+    promise<int> p;
+    auto f = p.get_future();
+    std::atomic<int> winner{-1}, losers{0};
+    crew all;
+    for (int g = 0; g < 4; ++g) {
+      all.go([&, g] {
+        try {
+          p.set_value(g);
+          winner = g;
+        } catch (const std::future_error&) {
+          ++losers;
+        }
+      });
+    }
+    all.wait();
+    EXPECT_EQ(losers, 3);
+    EXPECT_EQ(f.get(), winner);
+  }
+}
+
+RUNNEL_TEST_BOTH(future, many) {
+  std::vector<future<int>> all;
+  const int n = rounds(2000);
+  for (int i = 0; i < n; ++i) all.push_back(async(twice, i));
+  for (int i = 0; i < n; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)].get(), 2 * i);
+}
