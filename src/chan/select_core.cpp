@@ -1,13 +1,12 @@
 // Select: how one of many cases wins, and exactly one.
 //
-// 1. Look. Each case is looked at without a lock; those that may be ready are candidates. They are
-//    tried in random order (select_ordered: as written), each under its own object's lock only, until
-//    one succeeds. A candidate that fails is dropped, so the winner is uniform among the ready ones:
-//    the same as the first ready one in a random permutation of all, without making one. Selects of a
-//    few channels look and choose in inlined code (select_cases), which also does the operation if
-//    the buffer is all it takes; otherwise the engine begins with the case chosen there.
-// 2. Wait. If none was ready, all objects are locked, in the order of their addresses, and looked at
-//    again. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by one
+// 1. Look. Each case is looked at without a lock; one of those that may be ready is chosen at random
+//    (select_ordered: the first) and tried under its own object's lock only. Selects of a few channels
+//    look and choose in inlined code (select_cases), which also does the operation if the buffer is
+//    all it takes.
+// 2. Wait. If that did not do it, all objects are locked, in the order of their addresses, and looked
+//    at again; those that may be ready are tried in random order. The winner is uniform among the
+//    ready ones: the first of them in a random permutation, without making one. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by one
 //    proves nothing, since a value may move from a channel not yet looked at to one already looked at
 //    (with a single object the look alone is such a moment, and no lock is taken). Without
 //    otherwise a waiter is linked into every object, all locks are left, and the goroutine parks.
@@ -72,17 +71,18 @@ class selection {
 
   std::size_t run(bool look) {
     find_candidates(look);
-    while (candidate_count_ != 0) {
+    if (candidate_count_ != 0) {
       const std::uint32_t i = take_candidate();
       if (attempt(cases_[i])) return i;
+    } else if (otherwise_ != none && live_ <= 1) {
+      return otherwise_;
     }
-    if (otherwise_ != none && live_ <= 1) return otherwise_;
     return wait();
   }
 
   /// Tries one case under its own lock. True: it is done.
   static bool attempt(select_record& r) {
-    if (r.kind == select_kind::after || r.kind == select_kind::at) return true;
+    if (r.kind > select_kind::object) return true;
     object_lock& lock = r.object->lock();
     handoff h;
     tokens_begin(h);
@@ -99,34 +99,33 @@ class selection {
   void find_candidates(bool look) {
     for (std::size_t i = 0; i < n_; ++i) {
       const select_record& r = cases_[i];
-      switch (r.kind) {
-        case select_kind::recv:
-        case select_kind::send:
-        case select_kind::object:
-          if (r.object == nullptr) break;
-          ++live_;
-          if (look && may_be_ready(r)) add_candidate(i);
-          break;
-        case select_kind::after:
-          timed_ = true;
-          if (r.time <= 0) add_candidate(i);
-          break;
-        case select_kind::at:
-          timed_ = true;
-          if (r.time <= now()) add_candidate(i);
-          break;
-        case select_kind::otherwise:
-          if (otherwise_ != none) throw_panic("reflect.Select: multiple default cases");
-          otherwise_ = i;
-          break;
+      if (waits_on_object(r)) {
+        ++live_;
+      } else if (r.kind == select_kind::otherwise) {
+        if (otherwise_ != none) throw_panic("reflect.Select: multiple default cases");
+        otherwise_ = i;
+      } else {
+        timed_ = timed_ || r.kind > select_kind::object;
       }
+      if (look && may_be_ready(r)) add_candidate(i);
     }
   }
 
-  static bool may_be_ready(const select_record& r) noexcept {
-    if (r.kind == select_kind::recv) return !channel(r)->looks_unreceivable();
-    if (r.kind == select_kind::send) return !channel(r)->looks_unsendable();
-    return true;
+  bool may_be_ready(const select_record& r) {
+    switch (r.kind) {
+      case select_kind::recv:
+        return r.object != nullptr && !channel(r)->looks_unreceivable();
+      case select_kind::send:
+        return r.object != nullptr && !channel(r)->looks_unsendable();
+      case select_kind::object:
+        return r.object != nullptr;
+      case select_kind::after:
+        return r.time <= 0;
+      case select_kind::at:
+        return r.time <= now();
+      default:
+        return false;
+    }
   }
 
   void add_candidate(std::size_t i) noexcept {
@@ -157,6 +156,7 @@ class selection {
   static chan_outcome begin(const select_record& r, handoff& h) noexcept {
     if (r.kind == select_kind::recv) return channel(r)->begin_recv(r.slot, h);
     if (r.kind == select_kind::send) return channel(r)->begin_send({r.slot, r.make}, h);
+    if (r.kind != select_kind::object) return chan_outcome::done;  // a time that has come
     return r.ops->try_now(*r.object, r.slot) ? chan_outcome::done : chan_outcome::would_block;
   }
 
@@ -165,10 +165,10 @@ class selection {
     r.end = select_end::done;
     if (outcome == chan_outcome::done) {
       if (r.kind == select_kind::recv) return channel(r)->finish_recv(r.slot, h);
-      if (r.kind == select_kind::object) {
+      if (r.kind == select_kind::send) {
+        if (!channel(r)->finish_send({r.slot, r.make}, h)) r.end = select_end::failed;
+      } else {
         tokens_end(h);
-      } else if (!channel(r)->finish_send({r.slot, r.make}, h)) {
-        r.end = select_end::failed;
       }
       return true;
     }
@@ -333,7 +333,7 @@ class selection {
       candidates_ = reinterpret_cast<std::uint32_t*>(order_ + n_);
       candidate_count_ = 0;
       for (std::size_t i = 0; i < n_; ++i) {
-        if (waits_on_object(cases_[i]) && may_be_ready(cases_[i])) add_candidate(i);
+        if (may_be_ready(cases_[i])) add_candidate(i);
       }
       if (candidate_count_ == 0) return none;
       std::size_t chosen = none;

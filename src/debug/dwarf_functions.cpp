@@ -121,7 +121,8 @@ std::string dwarf_functions::name(Dwarf_Die* function) const {
         break;
     }
   }
-  return qualified;
+  // GCC does not always say where a lambda is, but nothing else is an operator() of nothing.
+  return qualified == "operator()" ? "{lambda}" : qualified;
 }
 
 bool dwarf_functions::has_parameters(Dwarf_Die* function) const {

@@ -145,11 +145,26 @@ bool ends_in_lambda(std::string_view name) noexcept {
   return false;
 }
 
+// GCC describes instances of templates over local classes, such as lambdas, without namespaces:
+// then the header they come from tells.
+owner owner_of_source(std::string_view source) noexcept {
+  if (source.find("/include/runnel/detail/") != std::string_view::npos) return owner::innards;
+  if (source.find("/include/runnel/") != std::string_view::npos) return owner::api;
+  if (source.find("/include/c++/") != std::string_view::npos) return owner::library;
+  return owner::user;
+}
+
+bool has_namespace(std::string_view plain) noexcept {
+  return plain.substr(0, plain.find_first_of("<({")).find("::") != std::string_view::npos;
+}
+
 }  // namespace
 
-owner owner_of(std::string_view function, std::string_view module) noexcept {
-  const owner o =
-      function.starts_with("_Z") ? owner_of_mangled(function) : owner_of_plain(function);
+owner owner_of(std::string_view function, std::string_view module,
+               std::string_view source) noexcept {
+  const bool mangled = function.starts_with("_Z");
+  owner o = mangled ? owner_of_mangled(function) : owner_of_plain(function);
+  if (o == owner::user && !mangled && !has_namespace(function)) o = owner_of_source(source);
   return o == owner::user && is_library(module) ? owner::library : o;
 }
 

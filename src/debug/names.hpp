@@ -14,8 +14,10 @@ enum class owner {
   innards,  // of runnel, of the language's runtime, of a sanitizer; where threads start
 };
 
-/// `function` is mangled or has its namespaces; `module` is the file it lies in.
-owner owner_of(std::string_view function, std::string_view module) noexcept;
+/// `function` is mangled or has its namespaces, as far as they are known; `module` is the file of
+/// its code and `source` that of its source.
+owner owner_of(std::string_view function, std::string_view module,
+               std::string_view source = {}) noexcept;
 
 /// Demangled, with its parameter list cut; as it stands if it is not mangled. has_parameters tells
 /// whether the list was other than (), and is left alone where there was none.

@@ -23,7 +23,7 @@ namespace {
 
 void add_frame(void* argument, const source_frame& f) {
   shown_frame s;
-  s.whose = owner_of(f.function, f.module);
+  s.whose = owner_of(f.function, f.module, f.file);
   s.has_parameters = f.has_parameters;
   s.name = display_name(f.function, s.has_parameters);
   if (!f.file.empty()) {

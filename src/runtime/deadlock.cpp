@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "runtime/create_machine.hpp"
+#include "runtime/futex.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/scheduler.hpp"
@@ -132,13 +133,28 @@ void thread_fell_asleep() noexcept {
     if (asleep) ensure_poller();
     return;
   }
-  if (unwatched.exchange(false, std::memory_order_seq_cst)) poke_poller();
+  // It sleeps without intending to look, or until a timer that has been stopped since.
+  if (unwatched.exchange(false, std::memory_order_seq_cst) ||
+      (next_deadline() == no_deadline &&
+       sched->poller_until.load(std::memory_order_seq_cst) != no_deadline)) {
+    poke_poller();
+  }
 }
 
 void ensure_poller() noexcept {
   sched->lock.lock();
-  if (sched->poller.load(std::memory_order_relaxed) != nullptr) {
+  if (sched->polling) {
+    // Or about to leave the poll: then it will look at the timers, or hand its processor off again.
     sched->lock.unlock();
+    return;
+  }
+  if (machine* m = sched->idle_m) {
+    sched->idle_m = m->next_idle;
+    --sched->asleep;
+    m->handed = nullptr;
+    sched->lock.unlock();
+    m->note.store(1, std::memory_order_release);
+    futex_wake(m->note);
     return;
   }
   ++sched->machines;

@@ -58,6 +58,7 @@ void start() {
   auto* s = new scheduler();
   const environment env = read_environment();
   s->chaos = env.chaos;
+  s->schedtrace_ms = env.schedtrace_ms;
   s->cpus = available_cpus();
   unsigned procs = env.max_procs != 0 ? env.max_procs : default_max_procs();
   if (procs > max_processors) procs = max_processors;

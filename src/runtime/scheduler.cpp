@@ -9,6 +9,7 @@
 #include "runtime/futex.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/stack_depot.hpp"
+#include "runtime/timers.hpp"
 
 namespace runnel::runtime {
 
@@ -216,10 +217,13 @@ void hand_off(processor* p) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (sched->global_size.load(std::memory_order_relaxed) != 0) {
     wake_processor();
-  } else if (sched->poller.load(std::memory_order_seq_cst) == nullptr &&
-             sched->idle_ps.load(std::memory_order_seq_cst) ==
-                 sched->procs.load(std::memory_order_relaxed)) {
-    ensure_poller();  // timers and descriptors need somebody who waits for them
+  } else if (sched->poller.load(std::memory_order_seq_cst) == nullptr) {
+    if (sched->idle_ps.load(std::memory_order_seq_cst) ==
+        sched->procs.load(std::memory_order_relaxed)) {
+      ensure_poller();  // timers and descriptors need somebody who waits for them
+    }
+  } else if (next_deadline() < sched->poller_until.load(std::memory_order_seq_cst)) {
+    poke_poller();  // a timer armed on p, whose machine will not look at it before it sleeps
   }
 }
 

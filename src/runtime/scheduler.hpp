@@ -46,7 +46,8 @@ struct scheduler {
   std::atomic<machine*> poller{nullptr};  // who sleeps in the poller; changes under lock
   std::atomic<std::int64_t> poller_until{0};
   bool chaos = false;
-  unsigned cpus = 1;  // CPUs this process may use
+  unsigned cpus = 1;           // CPUs this process may use
+  unsigned schedtrace_ms = 0;  // 0: no trace
 
   alignas(detail::cache_line) std::array<std::atomic<processor*>, max_processors> all{};
 

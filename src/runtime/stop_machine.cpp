@@ -26,7 +26,7 @@ void wait_for_note(machine* m) noexcept {
 void take_handed(machine* m) noexcept {
   processor* p = m->handed;
   m->handed = nullptr;
-  acquire_processor(m, p);
+  if (p != nullptr) acquire_processor(m, p);  // null: it is to be the poller
 }
 
 void run_all_due(std::int64_t now) noexcept {

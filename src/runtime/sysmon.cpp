@@ -28,7 +28,6 @@
 #include <system_error>
 
 #include "runtime/create_machine.hpp"
-#include "runtime/environment.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/scheduler.hpp"
@@ -164,7 +163,7 @@ void* sysmon_main(void*) {
   install_thread_signal_stack();
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   scheduler* const mine = sched;
-  const std::int64_t trace_ns = read_environment().schedtrace_ms * 1'000'000LL;
+  const std::int64_t trace_ns = sched->schedtrace_ms * 1'000'000LL;
   const std::int64_t started = now_ns();
   std::int64_t idle_since = 0;
   std::int64_t trimmed_at = started;
@@ -246,12 +245,8 @@ void timer_earliest_changed(unsigned, std::int64_t when) noexcept {
   if (sched == nullptr) ensure_started();
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (sched->poller.load(std::memory_order_seq_cst) == nullptr) {
-    sched->lock.lock();
-    const bool asleep = sched->asleep == sched->machines;
-    sched->lock.unlock();
-    if (asleep) {
-      wake_processor();
-    }
+    // Machines with a processor look before they sleep; if there is none, one must be made to.
+    if (all_idle()) wake_processor();
     return;
   }
   if (when < sched->poller_until.load(std::memory_order_seq_cst)) poke_poller();

@@ -125,15 +125,18 @@ void crossed_locks() {
   static runnel::mutex a;
   static runnel::mutex b;
   const chan<void> both;
-  const auto lock = [both](runnel::mutex& first, runnel::mutex& second) {
+  const chan<void> proceed;
+  const auto lock = [both, proceed](runnel::mutex& first, runnel::mutex& second) {
     first.lock();
     both.send();
+    proceed.recv();  // each holds its first before either asks for its second
     second.lock();
   };
   runnel::go([lock] { lock(a, b); });
   runnel::go([lock] { lock(b, a); });
   both.recv();
   both.recv();
+  proceed.close();
   runnel::select();
 }
 

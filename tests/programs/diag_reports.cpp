@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <map>
@@ -34,6 +35,7 @@ using runnel::chan;
   asm volatile("");
 }
 [[gnu::noinline]] void grow(std::size_t n) {
+  if (n == SIZE_MAX) return;
   std::vector<std::string> kept;
   for (std::size_t i = 0; i < 8; ++i) kept.emplace_back((n * 37 + i * 131) % 3000, 'x');
   grow(n + kept.size());

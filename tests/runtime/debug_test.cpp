@@ -182,6 +182,14 @@ TEST(debug_names, owners) {
   EXPECT_EQ(owner_of("qsort", "/lib/x86_64-linux-gnu/libc.so.6"), owner::library);
   EXPECT_EQ(owner_of("clone3", "/lib/x86_64-linux-gnu/libc.so.6"), owner::innards);
   EXPECT_EQ(owner_of("qsort", "/opt/mylibc.so"), owner::user);
+  // Without namespaces the source decides, with them it does not.
+  EXPECT_EQ(owner_of("spawn<f()::<lambda()> >", program, "/usr/include/runnel/detail/spawn.hpp"),
+            owner::innards);
+  EXPECT_EQ(owner_of("go<f()::<lambda()> >", program, "/usr/include/runnel/go.hpp"), owner::api);
+  EXPECT_EQ(owner_of("__invoke<f()::<lambda()>&>", program, "/usr/include/c++/12/bits/invoke.h"),
+            owner::library);
+  EXPECT_EQ(owner_of("{lambda}", program, "/home/me/runnel/main.cpp"), owner::user);
+  EXPECT_EQ(owner_of("mine::f", program, "/usr/include/runnel/go.hpp"), owner::user);
 }
 
 TEST(debug_backtrace, keeps_both_ends) {
@@ -204,7 +212,7 @@ TEST(debug_backtrace, keeps_both_ends) {
   EXPECT_NE(trace[trace.size() - 1], trace[1]);
 }
 
-RUNNEL_TEST(debug_backtrace, ends_at_the_goroutine_s_entry) {
+RUNNEL_TEST(debug_walk, ends_at_the_goroutine_s_entry) {
   backtrace trace;
   capture_at_depth(3, trace);
   ASSERT_LT(trace.total, backtrace::half);
@@ -214,7 +222,7 @@ RUNNEL_TEST(debug_backtrace, ends_at_the_goroutine_s_entry) {
   EXPECT_EQ(last.function, "runnel_goroutine_entry");
 }
 
-RUNNEL_TEST_BOTH(debug_backtrace, walks_parked_goroutines) {
+RUNNEL_TEST_BOTH(debug_walk, walks_parked_goroutines) {
   const runnel::chan<void> c;
   runnel::go({.name = "parked"}, [c] { park_at_depth(70, c); });
   const auto all = std::make_unique<census>();

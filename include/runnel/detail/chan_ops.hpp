@@ -130,6 +130,11 @@ RUNNEL_NOINLINE std::optional<T> recv_out_of_line(chan_core* c, bool inside) {
   return unwrap<T>(storage.value);
 }
 
+// GCC at -O3 does not see that `quick` is read only where take_inline has made it.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 template <class T>
 RUNNEL_INLINE std::optional<T> chan_recv(chan_core* c) {
   using E = element<T>;
@@ -149,6 +154,9 @@ RUNNEL_INLINE std::optional<T> chan_recv(chan_core* c) {
     return recv_out_of_line<T>(c, entry == chan_entry::inside);
   }
 }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 RUNNEL_INLINE bool chan_recv_void(chan_core* c) {
   const chan_entry entry = chan_core::take_inline_void(c);
   if (__builtin_expect(entry == chan_entry::done, 1)) return true;
