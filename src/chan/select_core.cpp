@@ -1,16 +1,21 @@
 // Select: how one of many cases wins, and exactly one.
 //
-// 1. Look. Each case is looked at without a lock; one of those that may be ready is chosen at random
-//    (select_ordered: the first) and tried under its own object's lock only. Selects of a few channels
-//    look and choose in inlined code (select_cases), which also does the operation if the buffer is
-//    all it takes.
-// 2. Wait. If that did not do it, all objects are locked, in the order of their addresses, and looked
-//    at again; those that may be ready are tried in random order. The winner is uniform among the
-//    ready ones: the first of them in a random permutation, without making one. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by one
-//    proves nothing, since a value may move from a channel not yet looked at to one already looked at
-//    (with a single object the look alone is such a moment, and no lock is taken). Without
-//    otherwise a waiter is linked into every object, all locks are left, and the goroutine parks.
-// 3. Wake. Whoever makes a case possible pops its waiter and claims the select; whichever claim comes
+// 1. Look. Each case is looked at without a lock; one of those that may be ready is chosen at
+// random
+//    (select_ordered: the first) and tried under its own object's lock only. Selects of a few
+//    channels look and choose in inlined code (select_cases), which also does the operation if the
+//    buffer is all it takes.
+// 2. Wait. If that did not do it, all objects are locked, in the order of their addresses, and
+// looked
+//    at again; those that may be ready are tried in random order until one succeeds. So the winner
+//    is uniform among the ready ones: the first of them in a random permutation, without making
+//    one. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by
+//    one proves nothing, since a value may move from a channel not yet looked at to one already
+//    looked at (with a single object the look alone is such a moment, and no lock is taken).
+//    Without otherwise a waiter is linked into every object, all locks are left, and the goroutine
+//    parks.
+// 3. Wake. Whoever makes a case possible pops its waiter and claims the select; whichever claim
+// comes
 //    first wins, be it a channel operation, close, another object's waker or the time-out. The
 //    winner's waiter is out of its queue; the others are unlinked, one object at a time.
 //
@@ -21,12 +26,12 @@
 // facing each other cannot claim each other at once, and a select cannot meet itself: at the second
 // look its own waiters are not linked yet.
 //
-// Why no wakeup is lost. Between the second look and the linking no lock is left, so whatever makes a
-// case ready does so before (and is seen by the look) or after (and sees the waiter).
+// Why no wakeup is lost. Between the second look and the linking no lock is left, so whatever makes
+// a case ready does so before (and is seen by the look) or after (and sees the waiter).
 //
-// Why nothing dangles. Losing waiters are unlinked under their objects' locks before this frame ends;
-// a waker touches a waiter it could not claim only inside that lock. The object of the winning
-// case is not touched after the wake.
+// Why nothing dangles. Losing waiters are unlinked under their objects' locks before this frame
+// ends; a waker touches a waiter it could not claim only inside that lock. The object of the
+// winning case is not touched after the wake.
 //
 // A wake may turn out to be nothing (chan_waiter, selectable_ops: the element could not be made; a
 // lock was free but taken by another): then everything is unlinked and step 2 is done again, with
@@ -34,12 +39,11 @@
 //
 // Locks: up to seven at once are entered through their bias, each in a holding slot of its own; the
 // rest by lock_plain. Slot 7 is the scheduler's.
-#include <runnel/detail/select_core.hpp>
-
 #include <algorithm>
 #include <memory>
 #include <new>
 #include <runnel/detail/fatal.hpp>
+#include <runnel/detail/select_core.hpp>
 #include <runnel/select.hpp>
 
 #include "chan/transfer.hpp"
@@ -51,10 +55,11 @@ namespace {
 constexpr std::size_t none = no_case;
 constexpr std::size_t biased_slots = holding_slots - 1;
 
-/// What the engine needs per case besides its record; arrays of these, one after the other.
+/// A case that waits on an object. (Its object and kind are repeated here: one cache line less.)
 struct live_case {
   selectable* object;
   std::uint32_t index;
+  select_kind kind;
 };
 static_assert(select_space >= sizeof(chan_waiter) + sizeof(live_case) + sizeof(std::uint32_t) &&
               select_space % alignof(chan_waiter) == 0);
@@ -65,18 +70,22 @@ class selection {
       : cases_(cases),
         n_(n),
         waiters_(static_cast<chan_waiter*>(space)),
-        order_(reinterpret_cast<live_case*>(waiters_ + n)),
-        candidates_(reinterpret_cast<std::uint32_t*>(order_ + n)),
+        live_(reinterpret_cast<live_case*>(waiters_ + n)),
+        candidates_(reinterpret_cast<std::uint32_t*>(live_ + n)),
         ordered_(ordered) {}
 
+  /// `look`: else nobody seemed ready just now.
   std::size_t run(bool look) {
-    find_candidates(look);
-    if (candidate_count_ != 0) {
-      const std::uint32_t i = take_candidate();
-      if (attempt(cases_[i])) return i;
-    } else if (otherwise_ != none && live_ <= 1) {
-      return otherwise_;
+    gather();
+    if (look) {
+      find_candidates();
+      if (candidate_count_ != 0) {
+        const std::uint32_t i = take_candidate();
+        if (attempt(cases_[i])) return i;
+        return wait();
+      }
     }
+    if (otherwise_ != none && live_count_ <= 1) return otherwise_;
     return wait();
   }
 
@@ -95,61 +104,94 @@ class selection {
  private:
   // ---- step 1
 
-  /// `look`: else nothing is a candidate.
-  void find_candidates(bool look) {
+  /// Sorts the cases by what they are, and those on objects by address; cases on one object stay in
+  /// the order written.
+  void gather() {
+    const bool few = n_ <= 8;
     for (std::size_t i = 0; i < n_; ++i) {
       const select_record& r = cases_[i];
-      if (waits_on_object(r)) {
-        ++live_;
-      } else if (r.kind == select_kind::otherwise) {
-        if (otherwise_ != none) throw_panic("reflect.Select: multiple default cases");
-        otherwise_ = i;
-      } else {
-        timed_ = timed_ || r.kind > select_kind::object;
+      if (r.kind > select_kind::object) {
+        gather_other(i);
+      } else if (r.object != nullptr) {
+        std::size_t to = live_count_++;
+        for (; few && to > 0 && before(r.object, live_[to - 1].object); --to) {
+          live_[to] = live_[to - 1];
+        }
+        live_[to] = {r.object, static_cast<std::uint32_t>(i), r.kind};
       }
-      if (look && may_be_ready(r)) add_candidate(i);
+    }
+    if (!few) {
+      std::sort(live_, live_ + live_count_, [](const live_case& a, const live_case& b) {
+        return a.object != b.object ? before(a.object, b.object) : a.index < b.index;
+      });
+    }
+    for (std::size_t k = 1; k < live_count_; ++k) {
+      if (live_[k].object == live_[k - 1].object) distinct_ = false;
+    }
+    if (!distinct_ && !ordered_) shuffle_cases_of_one_object();
+    simple_ = distinct_ && live_count_ <= biased_slots;
+  }
+
+  void gather_other(std::size_t i) {
+    if (cases_[i].kind != select_kind::otherwise) {
+      timed_ = true;
+    } else {
+      if (otherwise_ != none) throw_panic("reflect.Select: multiple default cases");
+      otherwise_ = i;
     }
   }
 
-  bool may_be_ready(const select_record& r) {
-    switch (r.kind) {
-      case select_kind::recv:
-        return r.object != nullptr && !channel(r)->looks_unreceivable();
-      case select_kind::send:
-        return r.object != nullptr && !channel(r)->looks_unsendable();
-      case select_kind::object:
-        return r.object != nullptr;
-      case select_kind::after:
-        return r.time <= 0;
-      case select_kind::at:
-        return r.time <= now();
-      default:
-        return false;
+  static bool before(const selectable* a, const selectable* b) noexcept {
+    return std::less<>{}(a, b);
+  }
+
+  /// A waker takes the first of several cases on its object, so chance decides which is first.
+  void shuffle_cases_of_one_object() {
+    for_each_object([this](selectable&, std::size_t first, std::size_t last) {
+      for (; last - first > 1; ++first) {
+        const std::size_t other = first + select_random(static_cast<std::uint32_t>(last - first));
+        std::swap(live_[first], live_[other]);
+      }
+    });
+  }
+
+  /// Those that look ready; with all locks held, all that are.
+  void find_candidates() {
+    candidate_count_ = 0;
+    for (std::size_t k = 0; k < live_count_; ++k) {
+      const live_case& c = live_[k];
+      if (c.kind == select_kind::recv) {
+        if (static_cast<chan_core*>(c.object)->looks_unreceivable()) continue;
+      } else if (c.kind == select_kind::send) {
+        if (static_cast<chan_core*>(c.object)->looks_unsendable()) continue;
+      }
+      candidates_[candidate_count_++] = c.index;
+    }
+    if (timed_) find_timed_candidates();
+  }
+
+  void find_timed_candidates() {
+    for (std::size_t i = 0; i < n_; ++i) {
+      const select_record& r = cases_[i];
+      if ((r.kind == select_kind::after && r.time <= 0) ||
+          (r.kind == select_kind::at && r.time <= now())) {
+        candidates_[candidate_count_++] = static_cast<std::uint32_t>(i);
+      }
     }
   }
 
-  void add_candidate(std::size_t i) noexcept {
-    candidates_[candidate_count_++] = static_cast<std::uint32_t>(i);
-  }
-
-  std::uint32_t take_candidate() {
-    if (ordered_) {
-      --candidate_count_;
-      return *candidates_++;
-    }
+  std::uint32_t take_candidate() noexcept {
     std::uint32_t at = 0;
-    if (candidate_count_ > 1) at = select_random(candidate_count_);
+    if (ordered_) {
+      for (std::uint32_t k = 1; k < candidate_count_; ++k) {
+        if (candidates_[k] < candidates_[at]) at = k;
+      }
+    } else if (candidate_count_ > 1) {
+      at = select_random(candidate_count_);
+    }
     const std::uint32_t i = candidates_[at];
     candidates_[at] = candidates_[--candidate_count_];
     return i;
-  }
-
-  /// Uniform in [0, n).
-  static std::uint32_t select_random(std::uint32_t n) {
-    runtime::machine* m = runtime::current_machine();
-    if (m == nullptr) m = static_cast<runtime::machine*>(attach_thread());
-    const std::uint64_t r = m->next_random();
-    return static_cast<std::uint32_t>((r * n) >> 32);
   }
 
   /// With the lock held.
@@ -190,63 +232,27 @@ class selection {
   // ---- step 2
 
   std::size_t wait() {
-    sort_by_address();
     const std::size_t timeout = find_deadline();
     claim_word claim;
     for (;;) {
       lock_all();
-      const std::size_t i = attempt_locked();
-      if (i != none) return i;
+      find_candidates();
+      if (candidate_count_ != 0) {
+        const std::size_t i = attempt_locked();
+        if (i != none) return i;
+      }
       if (otherwise_ != none) {
         unlock_all();
         return otherwise_;
       }
       parker* const me = self();
-      for (std::size_t k = 0; k < live_; ++k) enqueue(order_[k].index, me, claim);
+      for (std::size_t k = 0; k < live_count_; ++k) enqueue(live_[k], me, claim);
       unlock_all();
       const std::size_t winner = park_for(me, claim, timeout);
       unlink_losers(winner);
       if (finish_woken(winner)) return winner;
       claim.reset();
     }
-  }
-
-  /// Cases on the same object stay as written.
-  void sort_by_address() {
-    std::size_t k = 0;
-    const auto before = [](const live_case& a, const live_case& b) {
-      return a.object != b.object ? std::less<>{}(a.object, b.object) : a.index < b.index;
-    };
-    const bool few = live_ <= 8;
-    for (std::size_t i = 0; i < n_; ++i) {
-      if (!waits_on_object(cases_[i])) continue;
-      const live_case moving{cases_[i].object, static_cast<std::uint32_t>(i)};
-      std::size_t to = k++;
-      if (few) {
-        for (; to > 0 && std::less<>{}(moving.object, order_[to - 1].object); --to) {
-          order_[to] = order_[to - 1];
-        }
-      }
-      order_[to] = moving;
-    }
-    if (!few) std::sort(order_, order_ + live_, before);
-    for (k = 1; k < live_; ++k) distinct_ = distinct_ && order_[k].object != order_[k - 1].object;
-    if (!distinct_ && !ordered_) shuffle_cases_of_one_object();
-    simple_ = distinct_ && live_ <= biased_slots;
-  }
-
-  /// A waker takes the first of several cases on its object, so chance decides which is first.
-  void shuffle_cases_of_one_object() {
-    for_each_object([this](selectable&, std::size_t first, std::size_t last) {
-      for (; last - first > 1; ++first) {
-        const std::size_t other = first + select_random(static_cast<std::uint32_t>(last - first));
-        std::swap(order_[first], order_[other]);
-      }
-    });
-  }
-
-  static bool waits_on_object(const select_record& r) noexcept {
-    return r.object != nullptr && r.kind <= select_kind::object;
   }
 
   /// The index of the case that times out first, by chance one of those that do; none if none does.
@@ -282,14 +288,14 @@ class selection {
     return now_;
   }
 
-  /// Calls f(object, first, last) for each distinct object, in order: order_[first, last) are its
+  /// Calls f(object, first, last) for each distinct object, in order: live_[first, last) are its
   /// cases.
   template <class F>
   void for_each_object(F f) const {
-    for (std::size_t first = 0; first < live_;) {
-      selectable& object = *order_[first].object;
+    for (std::size_t first = 0; first < live_count_;) {
+      selectable& object = *live_[first].object;
       std::size_t last = first + 1;
-      while (last < live_ && order_[last].object == &object) ++last;
+      while (last < live_count_ && live_[last].object == &object) ++last;
       f(object, first, last);
       first = last;
     }
@@ -297,7 +303,7 @@ class selection {
 
   void lock_all() noexcept {
     if (simple_) {
-      for (std::size_t k = 0; k < live_; ++k) order_[k].object->lock().lock(k);
+      for (std::size_t k = 0; k < live_count_; ++k) live_[k].object->lock().lock(k);
       return;
     }
     std::size_t slot = 0;
@@ -313,7 +319,7 @@ class selection {
   void unlock_all() noexcept {
     thread* const me = current_thread();
     if (simple_) {
-      for (std::size_t k = 0; k < live_; ++k) order_[k].object->lock().unlock(me, k);
+      for (std::size_t k = 0; k < live_count_; ++k) live_[k].object->lock().unlock(me, k);
       return;
     }
     std::size_t slot = 0;
@@ -326,53 +332,47 @@ class selection {
     });
   }
 
-  /// Tries every case with all locks held. On success all locks are left and the case is done;
+  /// Tries the candidates with all locks held. On success all locks are left and the case is done;
   /// otherwise they are still held.
   std::size_t attempt_locked() {
-    for (;;) {
-      candidates_ = reinterpret_cast<std::uint32_t*>(order_ + n_);
-      candidate_count_ = 0;
-      for (std::size_t i = 0; i < n_; ++i) {
-        if (may_be_ready(cases_[i])) add_candidate(i);
-      }
-      if (candidate_count_ == 0) return none;
-      std::size_t chosen = none;
-      chan_outcome outcome = chan_outcome::would_block;
-      handoff h;
-      tokens_begin(h);
-      while (candidate_count_ != 0 && outcome == chan_outcome::would_block) {
-        chosen = take_candidate();
-        outcome = begin(cases_[chosen], h);
-      }
-      if (outcome == chan_outcome::would_block) {
-        tokens_end(h);
-        return none;
-      }
-      unlock_all();
-      if (finish(cases_[chosen], outcome, h)) return chosen;
-      lock_all();  // the peer's element could not be made
+    std::size_t chosen = none;
+    chan_outcome outcome = chan_outcome::would_block;
+    handoff h;
+    tokens_begin(h);
+    while (candidate_count_ != 0 && outcome == chan_outcome::would_block) {
+      chosen = take_candidate();
+      outcome = begin(cases_[chosen], h);
     }
+    if (outcome == chan_outcome::would_block) {
+      tokens_end(h);
+      return none;
+    }
+    unlock_all();
+    if (finish(cases_[chosen], outcome, h)) return chosen;
+    lock_all();  // the peer's element could not be made
+    find_candidates();
+    return attempt_locked();
   }
 
-  void enqueue(std::size_t i, parker* me, claim_word& claim) {
-    const select_record& r = cases_[i];
-    auto* w = ::new (static_cast<void*>(waiters_ + i)) chan_waiter;
+  RUNNEL_INLINE void enqueue(const live_case& c, parker* me, claim_word& claim) noexcept {
+    const select_record& r = cases_[c.index];
+    auto* w = ::new (static_cast<void*>(waiters_ + c.index)) chan_waiter;
     w->who = me;
     w->claim = &claim;
     w->slot = r.slot;
-    w->tag = static_cast<std::uint32_t>(i + 1);
-    if (r.kind == select_kind::object) {
-      r.ops->enqueue(*r.object, *w, r.slot);
+    w->tag = c.index + 1;
+    if (c.kind == select_kind::object) {
+      r.ops->enqueue(*c.object, *w, r.slot);
       return;
     }
     handoff h;
     tokens_begin(h);
     tokens_park(h, *w);
-    if (r.kind == select_kind::recv) {
-      channel(r)->receivers().push_back(*w);
+    if (c.kind == select_kind::recv) {
+      static_cast<chan_core*>(c.object)->receivers().push_back(*w);
     } else {
       w->make = r.make;
-      channel(r)->senders().push_back(*w);
+      static_cast<chan_core*>(c.object)->senders().push_back(*w);
     }
   }
 
@@ -396,46 +396,43 @@ class selection {
 
   void unlink_losers(std::size_t winner) noexcept {
     if (distinct_) {
-      for (std::size_t k = 0; k < live_; ++k) {
-        if (order_[k].index == winner) continue;
-        object_lock& lock = order_[k].object->lock();
+      for (std::size_t k = 0; k < live_count_; ++k) {
+        if (live_[k].index == winner) continue;
+        object_lock& lock = live_[k].object->lock();
         lock.lock();
-        unlink(order_[k].index);
+        unlink(live_[k]);
         lock.unlock();
       }
       return;
     }
     for_each_object([&](selectable& object, std::size_t first, std::size_t last) {
-      if (last - first == 1 && order_[first].index == winner) return;
+      if (last - first == 1 && live_[first].index == winner) return;
       object.lock().lock();
       for (std::size_t k = first; k < last; ++k) {
-        if (order_[k].index != winner) unlink(order_[k].index);
+        if (live_[k].index != winner) unlink(live_[k]);
       }
       object.lock().unlock();
     });
   }
 
-  void unlink(std::size_t i) noexcept {
-    const select_record& r = cases_[i];
-    chan_waiter& w = waiters_[i];
-    switch (r.kind) {
-      case select_kind::recv:
-        channel(r)->receivers().remove(w);
-        break;
-      case select_kind::send:
-        channel(r)->senders().remove(w);
-        break;
-      default:
-        r.ops->dequeue(*r.object, w, r.slot);
+  void unlink(const live_case& c) noexcept {
+    chan_waiter& w = waiters_[c.index];
+    if (c.kind == select_kind::recv) {
+      static_cast<chan_core*>(c.object)->receivers().remove(w);
+    } else if (c.kind == select_kind::send) {
+      static_cast<chan_core*>(c.object)->senders().remove(w);
+    } else {
+      const select_record& r = cases_[c.index];
+      r.ops->dequeue(*c.object, w, r.slot);
     }
   }
 
   /// False: it was nothing, wait again.
   bool finish_woken(std::size_t winner) {
-    for (std::size_t k = 0; k < live_; ++k) tokens_wake(waiters_[order_[k].index]);
+    for (std::size_t k = 0; k < live_count_; ++k) tokens_wake(waiters_[live_[k].index]);
     select_record& r = cases_[winner];
     r.end = select_end::done;
-    if (!waits_on_object(r)) return true;
+    if (r.kind > select_kind::object) return true;
     const chan_waiter& w = waiters_[winner];
     if (w.ok) {
       if (r.kind == select_kind::recv) channel(r)->race_received();
@@ -459,15 +456,15 @@ class selection {
 
   select_record* const cases_;
   const std::size_t n_;
-  chan_waiter* const waiters_;      // by case
-  live_case* const order_;          // by their objects' addresses
-  std::uint32_t* candidates_;       // not yet tried
+  chan_waiter* const waiters_;       // by case
+  live_case* const live_;            // by address
+  std::uint32_t* const candidates_;  // indices of cases not yet tried
   const bool ordered_;
   bool timed_ = false;
   bool distinct_ = true;  // no two cases on one object
   bool simple_ = true;    // and few enough for a holding slot each
   std::uint32_t candidate_count_ = 0;
-  std::size_t live_ = 0;  // cases that wait on an object
+  std::size_t live_count_ = 0;
   std::size_t otherwise_ = none;
   std::int64_t deadline_ = 0;
   std::int64_t now_ = 0;

@@ -365,6 +365,9 @@ RUNNEL_TEST_BOTH(threads, user_signal_handlers_interrupt_nothing) {
   EXPECT_TRUE(eventually([&] { return handled > 0; }));
   stop = true;
   runnel::blocking([&] { pest.join(); });
+  // Ignoring it discards one that is still pending, which the old disposition would let kill us.
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGUSR1, &action, nullptr);
   sigaction(SIGUSR1, &old, nullptr);
 }
 
