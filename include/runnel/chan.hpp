@@ -8,12 +8,12 @@
 //   for (int n : numbers) std::cout << n << '\n';   // 0 1 2
 //
 // A chan<T> is a handle, like Go's channel value: copies refer to the same channel. The last handle
-// frees the channel and destroys what it still buffers. A handle may be used by many threads at once
-// as long as none assigns to it; give each its own copy to be on the safe side.
+// frees the channel and destroys what it still buffers. A handle may be used by many threads at
+// once as long as none assigns to it; give each its own copy to be on the safe side.
 //
 // T: any movable object type; it need be neither copyable nor default-constructible. If T's move
-// constructor is noexcept, values are moved directly, some of them inside the channel's lock: such a
-// constructor, and the destructor, must not block and not use this library. If it may throw, each
+// constructor is noexcept, values are moved directly, some of them inside the channel's lock: such
+// a constructor, and the destructor, must not block and not use this library. If it may throw, each
 // value travels in a box on the heap, and an exception reaches the sender or receiver whose move
 // threw it; the channel stays consistent.
 #pragma once
@@ -167,18 +167,16 @@ class sending : public Base {
   /// Sends v if that needs no waiting: ok; else would_block (always on nil), and v is untouched.
   /// Throws panic("send on closed channel"), and what copying v throws; then nothing was sent.
   /// Synchronizes: as send, on ok. Go: select { case ch <- v: default: }.
-  chan_status try_send(const T& v) const
-    requires std::is_copy_constructible_v<T>
-  {
+  chan_status try_send(const T& v) const requires std::is_copy_constructible_v<T> {
     return chan_try_send<T, const T&>(this->core_, v);
   }
   chan_status try_send(T&& v) const { return chan_try_send<T, T&&>(this->core_, std::move(v)); }
 
-  /// Closes the channel: no more sends. What is buffered can still be received; then receives return
-  /// at once, empty. Waiting receivers and senders wake up. Never blocks.
-  /// Throws panic("close of closed channel"), panic("close of nil channel").
-  /// Synchronizes: with every receive that returns because the channel is closed.
-  /// Complexity: linear in the number of those waiting. Go: close(ch).
+  /// Closes the channel: no more sends. What is buffered can still be received; then receives
+  /// return at once, empty. Waiting receivers and senders wake up. Never blocks. Throws
+  /// panic("close of closed channel"), panic("close of nil channel"). Synchronizes: with every
+  /// receive that returns because the channel is closed. Complexity: linear in the number of those
+  /// waiting. Go: close(ch).
   void close() const { chan_close(this->core_); }
 
  protected:
@@ -213,9 +211,9 @@ class receiving : public Base {
   /// Complexity: constant. Go: v, ok := <-ch.
   RUNNEL_INLINE std::optional<T> recv() const { return chan_recv<T>(this->core_); }
 
-  /// Receives into out if that needs no waiting: ok; else would_block (always on nil) or closed, and
-  /// out is untouched. T must be move-assignable.
-  /// Synchronizes: as recv, on ok and closed. Go: select { case v, ok = <-ch: default: }.
+  /// Receives into out if that needs no waiting: ok; else would_block (always on nil) or closed,
+  /// and out is untouched. T must be move-assignable. Synchronizes: as recv, on ok and closed. Go:
+  /// select { case v, ok = <-ch: default: }.
   chan_status try_recv(T& out) const {
     std::optional<T> v;
     const chan_status status = chan_try_recv<T>(this->core_, v);

@@ -44,11 +44,10 @@ class context_key {
 
 /// Tells all who work on a request that the work is no longer wanted, and why. Go: context.Context.
 ///
-/// A cheap handle: copies refer to the same context. Contexts form a tree; ending one ends all below
-/// it, never those above. Usable from any goroutine and thread. Copying and dropping handles orders
-/// nothing.
-/// Synchronizes: the ending of a context → done() closing, a select choosing on_done, and err() and
-/// cause() saying so.
+/// A cheap handle: copies refer to the same context. Contexts form a tree; ending one ends all
+/// below it, never those above. Usable from any goroutine and thread. Copying and dropping handles
+/// orders nothing. Synchronizes: the ending of a context → done() closing, a select choosing
+/// on_done, and err() and cause() saying so.
 class context {
  public:
   /// background().
@@ -65,8 +64,8 @@ class context {
     if (node_ != nullptr) detail::release(node_);
   }
 
-  /// A channel that is closed when the context ends; nil for one that never does. The same channel at
-  /// every call. Throws std::bad_alloc at the first.
+  /// A channel that is closed when the context ends; nil for one that never does. The same channel
+  /// at every call. Throws std::bad_alloc at the first.
   recv_chan<void> done() const {
     detail::scope_node* s = scope();
     return s != nullptr ? s->done() : recv_chan<void>(nullptr);
@@ -84,16 +83,16 @@ class context {
   /// Go: context.Cause.
   RUNNEL_API std::exception_ptr cause() const;
 
-  /// When the context will end by itself; nothing if it has no deadline. Never later than that of the
-  /// contexts above it.
+  /// When the context will end by itself; nothing if it has no deadline. Never later than that of
+  /// the contexts above it.
   std::optional<std::chrono::steady_clock::time_point> deadline() const noexcept {
     const detail::scope_node* s = scope();
     if (s == nullptr || !s->has_deadline) return std::nullopt;
     return s->deadline;
   }
 
-  /// What with_value put under the key, nearest first; null if there is nothing. Lives as long as the
-  /// context that carries it. O(number of values).
+  /// What with_value put under the key, nearest first; null if there is nothing. Lives as long as
+  /// the context that carries it. O(number of values).
   template <class T>
   const T* value(const context_key<T>& key) const noexcept {
     for (const detail::value_node* v = node_ != nullptr ? node_->values : nullptr; v != nullptr;
@@ -166,9 +165,9 @@ RUNNEL_API cancelable make_deadline(const context& parent, steady_time t, steady
 /// A context that ends when it is cancelled or `parent` ends. Throws std::bad_alloc. O(1).
 RUNNEL_API cancelable with_cancel(const context& parent);
 
-/// A context that also ends at t, with errc::deadline_exceeded and `cause`, if not null, as its cause.
-/// If parent's deadline comes first that one stands. Throws std::bad_alloc. O(log n) for n timers.
-/// Go: WithDeadline, WithDeadlineCause.
+/// A context that also ends at t, with errc::deadline_exceeded and `cause`, if not null, as its
+/// cause. If parent's deadline comes first that one stands. Throws std::bad_alloc. O(log n) for n
+/// timers. Go: WithDeadline, WithDeadlineCause.
 inline cancelable with_deadline(const context& parent, std::chrono::steady_clock::time_point t,
                                 std::exception_ptr cause = nullptr) {
   const auto now = std::chrono::steady_clock::now();
@@ -180,8 +179,8 @@ template <class Rep, class Period>
 cancelable with_timeout(const context& parent, const std::chrono::duration<Rep, Period>& d,
                         std::exception_ptr cause = nullptr) {
   const auto now = std::chrono::steady_clock::now();
-  return detail::make_deadline(
-      parent, detail::saturating_add(now, detail::ceil_nanoseconds(d)), now, std::move(cause));
+  return detail::make_deadline(parent, detail::saturating_add(now, detail::ceil_nanoseconds(d)),
+                               now, std::move(cause));
 }
 
 /// A context that ends (errc::canceled) when a stop is requested through t, too.
@@ -230,18 +229,17 @@ struct context_access {
 
 }  // namespace detail
 
-/// A context that carries `value` under `key` too. For what belongs to the request, not for optional
-/// parameters. Throws std::bad_alloc and what moving a T throws. O(1).
+/// A context that carries `value` under `key` too. For what belongs to the request, not for
+/// optional parameters. Throws std::bad_alloc and what moving a T throws. O(1).
 template <class T>
 context with_value(const context& parent, const context_key<T>& key,
                    std::type_identity_t<T> value) {
   using access = detail::context_access;
-  return access::adopt(
-      new detail::value_node_of<T>(access::node(parent), &key, std::move(value)));
+  return access::adopt(new detail::value_node_of<T>(access::node(parent), &key, std::move(value)));
 }
 
-/// Runs f() on a goroutine of its own as soon as ctx ends, at once if it has ended. Dropping what is
-/// returned does not stop it. An exception that leaves f ends the program, as for go. Throws
+/// Runs f() on a goroutine of its own as soon as ctx ends, at once if it has ended. Dropping what
+/// is returned does not stop it. An exception that leaves f ends the program, as for go. Throws
 /// std::bad_alloc. Synchronizes: after_func, and the ending of ctx → f.
 template <class F>
 stop_func after_func(const context& ctx, F&& f) {

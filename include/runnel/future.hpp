@@ -5,9 +5,10 @@
 //     use(size.get());
 #pragma once
 
+#include <cxxabi.h>
+
 #include <atomic>
 #include <chrono>
-#include <cxxabi.h>
 #include <exception>
 #include <functional>
 #include <future>
@@ -216,24 +217,17 @@ class promise {
     return detail::future_access::make(state_);
   }
 
-  /// Sets the result: set_value() for void, set_value(R&) for a reference, else a value that makes an
-  /// R. Never blocks; all who wait wake up. Throws std::future_error(promise_already_satisfied,
+  /// Sets the result: set_value() for void, set_value(R&) for a reference, else a value that makes
+  /// an R. Never blocks; all who wait wake up. Throws std::future_error(promise_already_satisfied,
   /// no_state), and what making the R throws; then it can be set again.
-  void set_value()
-    requires std::is_void_v<R>
-  {
-    set();
-  }
+  void set_value() requires std::is_void_v<R> { set(); }
   template <class V = R>
-    requires(!std::is_reference_v<R> && std::is_convertible_v<V &&, R>)
-  void set_value(V&& value) {
+  requires(!std::is_reference_v<R> && std::is_convertible_v<V&&, R>) void set_value(V&& value) {
     set(std::forward<V>(value));
   }
   template <class V>
-    requires std::is_same_v<V&, R>
-  void set_value(V& value) {
-    set(value);
-  }
+  requires std::is_same_v<V&, R>
+  void set_value(V& value) { set(value); }
 
   /// Sets an exception as the result. As set_value.
   void set_exception(std::exception_ptr e) {
@@ -273,11 +267,12 @@ class promise {
 /// copying throws; then nothing was started. Never blocks, nor does the future's destructor.
 /// Synchronizes: async → f; the end of f → get().
 template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto async(F&& f, A&&... args)
     -> future<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
   using R = std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>;
-  static_assert(!std::is_rvalue_reference_v<R>, "a future holds a value, an lvalue reference or void");
+  static_assert(!std::is_rvalue_reference_v<R>,
+                "a future holds a value, an lvalue reference or void");
   const detail::state_ref<detail::future_state_of<R>> state(new detail::future_state_of<R>);
   detail::spawn(detail::async_job<R, std::decay_t<F>, std::decay_t<A>...>(
       state, std::forward<F>(f), std::forward<A>(args)...));

@@ -73,8 +73,8 @@ class token_bucket {
  private:
   rate limit_;
   int burst_;
-  double tokens_;            // at last_
-  steady_time last_{};       // when tokens_ was brought up to date
+  double tokens_;             // at last_
+  steady_time last_{};        // when tokens_ was brought up to date
   steady_time last_event_{};  // the latest act_at granted
 };
 
@@ -82,7 +82,8 @@ class token_bucket {
 
 class rate_limiter;
 
-/// Tokens set aside: they may be used after delay(). Go: rate.Reservation. Must not outlive its limiter.
+/// Tokens set aside: they may be used after delay(). Go: rate.Reservation. Must not outlive its
+/// limiter.
 class reservation {
  public:
   /// False if more was asked for than the bucket holds: then nothing was set aside.
@@ -100,8 +101,8 @@ class reservation {
   detail::token_bucket::grant grant_;
 };
 
-/// Limits how often something may happen: on average `r` per second, up to `burst` at once. The bucket
-/// begins full. Go: rate.Limiter.
+/// Limits how often something may happen: on average `r` per second, up to `burst` at once. The
+/// bucket begins full. Go: rate.Limiter.
 ///
 ///     runnel::rate_limiter limiter(runnel::per_second(100), 10);
 ///     if (auto error = limiter.wait(ctx)) return error;
@@ -114,16 +115,17 @@ class rate_limiter {
   rate_limiter(const rate_limiter&) = delete;
   rate_limiter& operator=(const rate_limiter&) = delete;
 
-  /// May n events happen now? If so they are counted. Does not wait. For events that may be dropped.
+  /// May n events happen now? If so they are counted. Does not wait. For events that may be
+  /// dropped.
   RUNNEL_API bool allow(int n = 1);
 
   /// Sets n tokens aside, and says how long to wait for them. Does not wait.
   RUNNEL_API reservation reserve(int n = 1);
 
   /// Blocks until n events may happen. Returns no error then; errc::canceled or
-  /// errc::deadline_exceeded if ctx has ended or ends before; errc::deadline_exceeded at once if its
-  /// deadline would come first; std::errc::invalid_argument if n is more than the burst. After an
-  /// error nothing was taken.
+  /// errc::deadline_exceeded if ctx has ended or ends before; errc::deadline_exceeded at once if
+  /// its deadline would come first; std::errc::invalid_argument if n is more than the burst. After
+  /// an error nothing was taken.
   RUNNEL_API std::error_code wait(const context& ctx, int n = 1);
 
   /// Changes the rate from now on; waits and reservations already granted stay as they are.

@@ -1,4 +1,5 @@
-// Select: waits on several channels, time-outs and other things at once and does exactly one of them.
+// Select: waits on several channels, time-outs and other things at once and does exactly one of
+// them.
 //
 //   runnel::select(                                         // select {
 //       runnel::on_recv(jobs, [&](job j) { run(j); }),      // case j := <-jobs: run(j)
@@ -9,17 +10,19 @@
 // Rules
 //  - Of several ready cases one is chosen uniformly at random; the others have no effect. otherwise
 //    is chosen only if at one moment none was ready.
-//  - A handler runs after the select has committed, outside every lock, in the calling goroutine. It
+//  - A handler runs after the select has committed, outside every lock, in the calling goroutine.
+//  It
 //    may throw, block and select again.
 //  - A case on a nil channel is never ready. A send case on a closed channel throws
 //    panic("send on closed channel"). The same channel may be in several cases, sending and
 //    receiving; a select never meets itself.
 //  - An lvalue channel, handler or output is referred to, not copied; the channel's reference count
 //    is left alone.
-//  - Nothing is allocated by a select of any number of cases given as arguments, nor by a span of up
+//  - Nothing is allocated by a select of any number of cases given as arguments, nor by a span of
+//  up
 //    to 16.
-// Synchronizes: the chosen case as its send, receive, lock, ... does; otherwise and time-outs do not.
-// Complexity: linear in the number of cases; a select that has to wait sorts them by address.
+// Synchronizes: the chosen case as its send, receive, lock, ... does; otherwise and time-outs do
+// not. Complexity: linear in the number of cases; a select that has to wait sorts them by address.
 #pragma once
 
 #include <array>
@@ -52,10 +55,10 @@ auto on_recv(C&& c) {
 
 /// Receives from c into what `to` is:
 ///   T& out                  assigned; T{} when c is closed and drained      Go: case out = <-c:
-///   std::optional<T>& out   assigned; empty when c is closed and drained    Go: case out, ok = <-c:
-///   f(T)                    called; with T{} when c is closed and drained
-///   f(std::optional<T>)     called; with an empty one when c is closed and drained
-///   f()                     called; the value is dropped
+///   std::optional<T>& out   assigned; empty when c is closed and drained    Go: case out, ok =
+///   <-c: f(T)                    called; with T{} when c is closed and drained f(std::optional<T>)
+///   called; with an empty one when c is closed and drained f()                     called; the
+///   value is dropped
 /// A generic callable gets a T. For chan<void>: f(). What moving a T throws comes out of select.
 template <detail::chan_that_receives C, class To>
 auto on_recv(C&& c, To&& to) {
@@ -77,13 +80,12 @@ auto on_recv(C&& c, To&& to) {
   }
 }
 
-/// Sends v, then calls f(). v is copied or moved from, as it was passed, only if this case is chosen;
-/// otherwise the caller's object is untouched. v must stay as it is until select returns.
+/// Sends v, then calls f(). v is copied or moved from, as it was passed, only if this case is
+/// chosen; otherwise the caller's object is untouched. v must stay as it is until select returns.
 /// What copying or moving v throws comes out of select; nothing was sent then.
 /// Go: case c <- v:
 template <detail::chan_that_sends C, class V, class F>
-  requires(!std::is_void_v<detail::carried<C>>)
-auto on_send(C&& c, V&& v, F&& f) {
+requires(!std::is_void_v<detail::carried<C>>) auto on_send(C&& c, V&& v, F&& f) {
   using T = detail::carried<C>;
   constexpr bool owned = !std::is_lvalue_reference_v<C>;
   static_assert(std::is_convertible_v<V&&, T>, "the channel does not carry values of this type");
@@ -91,22 +93,20 @@ auto on_send(C&& c, V&& v, F&& f) {
       detail::chan_ref<owned>(std::forward<C>(c)), std::forward<V>(v), std::forward<F>(f));
 }
 template <detail::chan_that_sends C, class V>
-  requires(!std::is_void_v<detail::carried<C>>)
-auto on_send(C&& c, V&& v) {
+requires(!std::is_void_v<detail::carried<C>>) auto on_send(C&& c, V&& v) {
   return on_send(std::forward<C>(c), std::forward<V>(v), detail::no_handler{});
 }
 
 /// The same for chan<void>: on_send(c) and on_send(c, f).
 template <detail::chan_that_sends C, class F = detail::no_handler>
-  requires(std::is_void_v<detail::carried<C>>)
-auto on_send(C&& c, F&& f = {}) {
+requires(std::is_void_v<detail::carried<C>>) auto on_send(C&& c, F&& f = {}) {
   constexpr bool owned = !std::is_lvalue_reference_v<C>;
   return detail::send_case_void<owned, F>(detail::chan_ref<owned>(std::forward<C>(c)),
                                           std::forward<F>(f));
 }
 
-/// Ready once d has passed since the select began (at once if d <= 0). Creates no channel and no heap
-/// object. d is rounded up to nanoseconds. Go: case <-time.After(d):
+/// Ready once d has passed since the select began (at once if d <= 0). Creates no channel and no
+/// heap object. d is rounded up to nanoseconds. Go: case <-time.After(d):
 template <class Rep, class Period, class F = detail::no_handler>
 auto on_timeout(const std::chrono::duration<Rep, Period>& d, F&& f = {}) {
   return detail::time_case<F>(detail::select_kind::after, detail::saturated_nanoseconds(d),
@@ -131,16 +131,15 @@ auto otherwise(F&& f = {}) {
 
 /// Any one case, for selects whose number of cases is known only at run time. Made implicitly from
 /// what on_recv, on_send, ... return; owns the channel, the value and the handler (but not what an
-/// output refers to). Move-only. May be used for any number of selects: a value to be sent is copied
-/// each time it is sent; if T cannot be copied, it is moved from the first time.
+/// output refers to). Move-only. May be used for any number of selects: a value to be sent is
+/// copied each time it is sent; if T cannot be copied, it is moved from the first time.
 class select_case {
   template <class C>
   using owned_t = decltype(std::declval<C>().owned());
 
  public:
   template <detail::select_case_like C>
-    requires(!std::is_lvalue_reference_v<C> && !std::is_same_v<C, select_case>)
-  select_case(C&& c) {
+  requires(!std::is_lvalue_reference_v<C> && !std::is_same_v<C, select_case>) select_case(C&& c) {
     using owned = owned_t<C>;
     if constexpr (fits<owned>) {
       ::new (static_cast<void*>(space_)) owned(std::move(c).owned());
@@ -179,9 +178,9 @@ class select_case {
   static constexpr std::size_t space = 72;
 
   template <class Owned>
-  static constexpr bool fits = sizeof(Owned) <= space &&
-                               alignof(Owned) <= alignof(std::max_align_t) &&
-                               std::is_nothrow_move_constructible_v<Owned>;
+  static constexpr bool fits =
+      sizeof(Owned) <= space &&
+      alignof(Owned) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<Owned>;
   template <class Owned>
   static Owned& get(void* p) noexcept {
     if constexpr (fits<Owned>) {
@@ -210,8 +209,8 @@ class select_case {
   template <class Owned>
   static constexpr functions how_to{
       [](void* p, detail::select_record& r) noexcept { get<Owned>(p).prepare(r); },
-      [](void* p, const detail::select_record& r) { get<Owned>(p).finish(r); },
-      &relocate<Owned>, &destroy<Owned>};
+      [](void* p, const detail::select_record& r) { get<Owned>(p).finish(r); }, &relocate<Owned>,
+      &destroy<Owned>};
 
   alignas(std::max_align_t) std::byte space_[space];
   const functions* how_;
@@ -255,7 +254,7 @@ template <bool Ordered, class... Cases>
 std::size_t select_cases(Cases&... cases) {
   constexpr std::size_t n = sizeof...(Cases);
   if constexpr (inline_paths && n <= most_inlined_cases &&
-                ((is_otherwise<Cases> || case_with_inline_path<Cases>) && ...)) {
+                ((is_otherwise<Cases> || case_with_inline_path<Cases>)&&...)) {
     std::uint32_t ready = 0;
     std::uint32_t quick = 0;
     std::uint32_t count = 0;
@@ -278,7 +277,7 @@ std::size_t select_cases(Cases&... cases) {
     if ((quick >> chosen & 1) == 0) return select_by_engine<Ordered>(chosen, cases...);
     at = 0;
     bool done = false;
-    const auto run = [&]<class C>(C& c) __attribute__((always_inline)) {
+    const auto run = [&]<class C>(C & c) __attribute__((always_inline)) {
       if constexpr (!is_otherwise<C>) {
         if (chosen == at) done = c.run_inline();
       }
@@ -326,9 +325,9 @@ std::size_t select_from(A& a, B& b) {
 }
 template <bool Ordered, class A, class B, class C, class... More>
 std::size_t select_from(A& a, B& b, C& c, More&... more) {
-  static_assert(is_otherwise<A> + is_otherwise<B> + is_otherwise<C> + (0 + ... + is_otherwise<More>) <=
-                    1,
-                "a select has at most one otherwise");
+  static_assert(
+      is_otherwise<A> + is_otherwise<B> + is_otherwise<C> + (0 + ... + is_otherwise<More>) <= 1,
+      "a select has at most one otherwise");
   return select_cases<Ordered>(a, b, c, more...);
 }
 
@@ -342,8 +341,8 @@ std::size_t select(Cases... cases) {
   return detail::select_from<false>(cases...);
 }
 
-/// As select, but takes the first ready case in the order written, instead of a random one. If it has
-/// to wait, whichever becomes ready first is taken.
+/// As select, but takes the first ready case in the order written, instead of a random one. If it
+/// has to wait, whichever becomes ready first is taken.
 template <detail::select_case_like... Cases>
 std::size_t select_ordered(Cases... cases) {
   return detail::select_from<true>(cases...);

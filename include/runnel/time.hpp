@@ -51,8 +51,7 @@ void sleep_for(const std::chrono::duration<Rep, Period>& d) {
 /// Blocks until t; returns at once if it has passed. See sleep_for.
 template <class Duration>
 void sleep_until(const std::chrono::time_point<std::chrono::steady_clock, Duration>& t) {
-  detail::sleep_until_steady(
-      detail::steady_time(detail::ceil_nanoseconds(t.time_since_epoch())));
+  detail::sleep_until_steady(detail::steady_time(detail::ceil_nanoseconds(t.time_since_epoch())));
 }
 
 /// A channel that receives the time once, d from now. Nothing is left of it once the last handle is
@@ -82,7 +81,8 @@ recv_chan<std::chrono::steady_clock::time_point> tick(const std::chrono::duratio
 /// Movable, not copyable. stop and reset may be called by several goroutines and while others
 /// receive. One made by timer(d) is collected when it and all handles from c() are gone, armed or
 /// not; one made by after_func goes on although it is dropped. Using one that was moved from:
-/// panic("time: Stop called on uninitialized Timer"), panic("time: Reset called on uninitialized Timer").
+/// panic("time: Stop called on uninitialized Timer"), panic("time: Reset called on uninitialized
+/// Timer").
 class timer {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -131,21 +131,21 @@ class timer {
   using function_handle = std::unique_ptr<detail::detached_function, drop>;
 
   template <class Rep, class Period, class F>
-    requires std::is_invocable_v<std::decay_t<F>&>
-  friend timer after_func(const std::chrono::duration<Rep, Period>& d, F&& f);
+  requires std::is_invocable_v < std::decay_t<F>
+  & > friend timer after_func(const std::chrono::duration<Rep, Period>& d, F&& f);
   explicit timer(function_handle f) noexcept : c_(nullptr), function_(std::move(f)) {}
 
   recv_chan<time_point> c_;
   function_handle function_;
 };
 
-/// Starts f() on a goroutine of its own, d from now, and again after each reset of the timer that is
-/// returned; dropping that does not stop it. An exception that leaves f ends the program, as for
+/// Starts f() on a goroutine of its own, d from now, and again after each reset of the timer that
+/// is returned; dropping that does not stop it. An exception that leaves f ends the program, as for
 /// go. Throws std::bad_alloc and what copying f throws.
 /// Synchronizes: after_func, or the reset → f. Go: time.AfterFunc.
 template <class Rep, class Period, class F>
-  requires std::is_invocable_v<std::decay_t<F>&>
-timer after_func(const std::chrono::duration<Rep, Period>& d, F&& f) {
+requires std::is_invocable_v < std::decay_t<F>
+& > timer after_func(const std::chrono::duration<Rep, Period>& d, F&& f) {
   timer::function_handle handle(
       new detail::detached_function_of<std::decay_t<F>>(std::forward<F>(f)));
   handle->arm(detail::from_now(d));

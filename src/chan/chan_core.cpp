@@ -1,25 +1,26 @@
 // Channels: who meets whom, and when.
 //
 // States of a channel, seen with its lock free
-//   open, c buffered of C:   c < C: sends go into the ring at once.   c > 0: receives come out of it.
-//   receivers wait:          only at c == 0. The next send goes straight to the first of them.
+//   open, c buffered of C:   c < C: sends go into the ring at once.   c > 0: receives come out of
+//   it. receivers wait:          only at c == 0. The next send goes straight to the first of them.
 //   senders wait:            only at c == C. The next receive takes the oldest element and lets the
-//                            first of them fill the freed slot (C == 0: takes its element directly).
+//                            first of them fill the freed slot (C == 0: takes its element
+//                            directly).
 //   closed:                  nobody waits; what is buffered is still received, then "closed".
 // Each operation looks once, under the lock, and either completes, or links itself and parks; so
-// whoever came first is served first, and a new arrival cannot overtake: it completes at once only in
-// states in which nobody of its kind waits.
+// whoever came first is served first, and a new arrival cannot overtake: it completes at once only
+// in states in which nobody of its kind waits.
 //
-// Why no wakeup is lost. A waiter is linked under the lock in the same section in which its operation
-// was found impossible. Whatever makes it possible (a send, a receive, close) happens in a later
-// section, sees the waiter, and pops it: the popped waiter is completed by that operation, no other
-// can find it any more, and it is made ready exactly once. It may be made ready before it has parked;
-// park is built for that (detail/park.hpp).
+// Why no wakeup is lost. A waiter is linked under the lock in the same section in which its
+// operation was found impossible. Whatever makes it possible (a send, a receive, close) happens in
+// a later section, sees the waiter, and pops it: the popped waiter is completed by that operation,
+// no other can find it any more, and it is made ready exactly once. It may be made ready before it
+// has parked; park is built for that (detail/park.hpp).
 //
 // Who wins. A waiter of send or recv has one waker: who pops it. A waiter of a select shares its
-// claim with the other cases and a time-out; popping it claims it (wait_queue::pop), and one that was
-// claimed elsewhere is skipped. A running operation is never claimable itself, so two selects that
-// try each other cannot claim each other at the same time.
+// claim with the other cases and a time-out; popping it claims it (wait_queue::pop), and one that
+// was claimed elsewhere is skipped. A running operation is never claimable itself, so two selects
+// that try each other cannot claim each other at the same time.
 //
 // Where elements move. From and to the ring: inside the lock. Between two that meet: after the lock
 // was left, for the popped one cannot run before it is made ready, so its slot stays. Thus the
@@ -27,16 +28,16 @@
 // (make_element) may fail; then the sender is told and the operation goes on with the next one, or,
 // where a popped receiver would be left without its element, that one tries again from the start.
 //
-// close collects all waiters inside the lock and makes them ready after it; senders among them throw.
+// close collects all waiters inside the lock and makes them ready after it; senders among them
+// throw.
 //
 // Lock-free looks (looks_unsendable, looks_unreceivable). Not ready is read first, then not closed.
-// Closing is for ever, so at the moment of the first read the channel was open and not ready: that is
-// the moment the answer holds for. With the reads the other way round the channel could be closed in
-// between and the answer would be wrong at every moment.
-#include <runnel/detail/chan_core.hpp>
-
+// Closing is for ever, so at the moment of the first read the channel was open and not ready: that
+// is the moment the answer holds for. With the reads the other way round the channel could be
+// closed in between and the answer would be wrong at every moment.
 #include <limits>
 #include <new>
+#include <runnel/detail/chan_core.hpp>
 #include <runnel/detail/fatal.hpp>
 
 #include "chan/transfer.hpp"

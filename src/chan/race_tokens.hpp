@@ -102,8 +102,8 @@ inline void tokens_wake(chan_waiter& w) noexcept {
   drop_token(w.mine);
 }
 
-// A send, or a receive, takes place. `op`: the handoff of who does it or the waiter of for whom it is
-// done. Of two that meet the send comes first for its token to be there, but what it gets from
+// A send, or a receive, takes place. `op`: the handoff of who does it or the waiter of for whom it
+// is done. Of two that meet the send comes first for its token to be there, but what it gets from
 // the receive comes after that: hence three steps.
 template <class Op>
 void tokens_sent(race_ledger& l, Op& op) noexcept {

@@ -27,8 +27,8 @@ struct deadline_node final : scope_node {
   } call;
   std::exception_ptr late_cause;
 
-  // An armed timer refers to nothing: the last handle disarms it, and until that has got the shard's
-  // lock the node is there to look at.
+  // An armed timer refers to nothing: the last handle disarms it, and until that has got the
+  // shard's lock the node is there to look at.
   static parker* fired(timer_node* t, steady_time) noexcept {
     deadline_node& self = static_cast<own_timer*>(t)->self;
     return try_retain(self) ? &self.call : nullptr;

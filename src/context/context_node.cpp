@@ -110,8 +110,8 @@ scope_child* take_child(scope_node& s) noexcept {
   {
     scope_guard hold(s);
     while ((c = s.first_child) != nullptr) {
-      const bool alive = c->what == scope_child::kind::function ||
-                         try_retain(*static_cast<scope_node*>(c));
+      const bool alive =
+          c->what == scope_child::kind::function || try_retain(*static_cast<scope_node*>(c));
       unlink(s, *c);
       if (alive) break;
     }

@@ -101,7 +101,9 @@ recv_chan<void> future_state::done() {
 }
 
 const selectable_ops future_state::ops = {
-    [](selectable& object, void*) noexcept { return static_cast<future_state&>(object).is_ready(); },
+    [](selectable& object, void*) noexcept {
+      return static_cast<future_state&>(object).is_ready();
+    },
     [](selectable& object, waiter& w, void*) noexcept {
       static_cast<future_state&>(object).waiters_.push_back(w);
     },

@@ -8,7 +8,8 @@
 namespace runnel::detail {
 namespace {
 
-/// Sends the time, whatever the channel makes of it (see chan_element.hpp). A full channel drops it.
+/// Sends the time, whatever the channel makes of it (see chan_element.hpp). A full channel drops
+/// it.
 template <class E>
 parker* send_tick(chan_core& c, steady_time now) noexcept {
   bool sent = false;

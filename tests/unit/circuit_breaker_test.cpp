@@ -1,8 +1,7 @@
-#include <runnel/patterns/circuit_breaker.hpp>
-
 #include <atomic>
 #include <runnel/chan.hpp>
 #include <runnel/go.hpp>
+#include <runnel/patterns/circuit_breaker.hpp>
 #include <runnel/time.hpp>
 #include <stdexcept>
 #include <string>

@@ -1,10 +1,9 @@
 // Contexts: the behaviours of Go's context package (x_test.go, context_test.go).
-#include <runnel/context.hpp>
-
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <runnel/chan.hpp>
+#include <runnel/context.hpp>
 #include <runnel/errc.hpp>
 #include <runnel/go.hpp>
 #include <runnel/select.hpp>
@@ -153,7 +152,8 @@ RUNNEL_TEST_BOTH(context, ending_goes_down_and_not_up) {
   expect_alive(child);
 
   cancel_parent();
-  for (const context& c : {parent, child, value, below_value, timed}) expect_ended(c, errc::canceled);
+  for (const context& c : {parent, child, value, below_value, timed})
+    expect_ended(c, errc::canceled);
   auto [late, cancel_late] = with_cancel(value);
   expect_ended(late, errc::canceled);
   auto [late_timed, cancel_late_timed] = with_timeout(value, 1h);
@@ -321,7 +321,8 @@ RUNNEL_TEST_BOTH(context, on_done_in_select) {
   std::atomic<int> handled{0};
   for (int i = 0; i < 5; ++i) {
     one.go([&] {
-      EXPECT_EQ(runnel::select(runnel::on_recv(never), runnel::on_done(ctx, [&] { ++handled; })), 1U);
+      EXPECT_EQ(runnel::select(runnel::on_recv(never), runnel::on_done(ctx, [&] { ++handled; })),
+                1U);
     });
   }
   one.go([&] { ctx.done().recv(); });

@@ -1,6 +1,4 @@
 // Contexts in numbers: wide and deep trees, endings that meet, functions that run at the end.
-#include <runnel/context.hpp>
-
 #include <malloc.h>
 
 #include <atomic>
@@ -9,6 +7,7 @@
 #include <memory>
 #include <random>
 #include <runnel/chan.hpp>
+#include <runnel/context.hpp>
 #include <runnel/go.hpp>
 #include <runnel/runtime.hpp>
 #include <runnel/select.hpp>

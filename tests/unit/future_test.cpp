@@ -1,10 +1,9 @@
 // Futures, promises, async: the standard's behaviour, for goroutines.
-#include <runnel/future.hpp>
-
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <runnel/chan.hpp>
+#include <runnel/future.hpp>
 #include <runnel/go.hpp>
 #include <runnel/select.hpp>
 #include <runnel/time.hpp>
@@ -233,7 +232,8 @@ RUNNEL_TEST_BOTH(future, on_ready_in_select) {
     p.set_value(9);
   });
   int got = 0;
-  EXPECT_EQ(runnel::select(runnel::on_ready(f, [&](int v) { got = v; }), runnel::on_timeout(1h)), 0U);
+  EXPECT_EQ(runnel::select(runnel::on_ready(f, [&](int v) { got = v; }), runnel::on_timeout(1h)),
+            0U);
   EXPECT_EQ(got, 9);
   EXPECT_FALSE(f.valid());
   bool called = false;

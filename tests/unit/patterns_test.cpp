@@ -1,12 +1,12 @@
-// Pipelines, parallel_for_each, worker pools. The fixture finds every goroutine that is left behind.
-#include <runnel/patterns.hpp>
-
+// Pipelines, parallel_for_each, worker pools. The fixture finds every goroutine that is left
+// behind.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <iterator>
 #include <memory>
 #include <numeric>
+#include <runnel/patterns.hpp>
 #include <runnel/runtime.hpp>
 #include <runnel/time.hpp>
 #include <sstream>
@@ -292,7 +292,8 @@ RUNNEL_TEST_BOTH(parallel, stops_at_the_first_exception_and_rethrows_it) {
   }
   EXPECT_EQ(inside, 0);
   EXPECT_LT(begun, 10'000);
-  EXPECT_THROW(runnel::parallel_for_each(up_to(3), 2, [](int) { runnel::goexit(); }), runnel::panic);
+  EXPECT_THROW(runnel::parallel_for_each(up_to(3), 2, [](int) { runnel::goexit(); }),
+               runnel::panic);
 }
 
 RUNNEL_TEST_BOTH(worker_pool, jobs_and_results) {
@@ -300,7 +301,8 @@ RUNNEL_TEST_BOTH(worker_pool, jobs_and_results) {
   std::vector<runnel::future<int>> results;
   for (int i = 0; i < 100; ++i) results.push_back(pool.submit([i] { return i * i; }));
   for (int i = 0; i < 100; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(), i * i);
-  EXPECT_EQ(*pool.submit([p = std::make_unique<int>(3)]() mutable { return std::move(p); }).get(), 3);
+  EXPECT_EQ(*pool.submit([p = std::make_unique<int>(3)]() mutable { return std::move(p); }).get(),
+            3);
   EXPECT_THROW(pool.submit([] { throw std::runtime_error("x"); }).get(), std::runtime_error);
   pool.submit([] {}).get();
 }

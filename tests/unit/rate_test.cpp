@@ -1,9 +1,8 @@
 // Token buckets: the arithmetic of Go's x/time/rate at given times, then the limiter in real time.
-#include <runnel/rate.hpp>
-
 #include <atomic>
 #include <cmath>
 #include <optional>
+#include <runnel/rate.hpp>
 #include <runnel/select.hpp>
 #include <runnel/time.hpp>
 #include <thread>
@@ -19,8 +18,8 @@ using runnel::rate_limiter;
 using runnel::unlimited;
 using runnel::detail::steady_time;
 using runnel::detail::token_bucket;
-using std::chrono::nanoseconds;
 using runnel_test::crew;
+using std::chrono::nanoseconds;
 
 namespace {
 

@@ -1,7 +1,6 @@
 // retry and its waits.
-#include <runnel/patterns/retry.hpp>
-
 #include <runnel/go.hpp>
+#include <runnel/patterns/retry.hpp>
 #include <runnel/time.hpp>
 #include <stdexcept>
 #include <string>
@@ -10,8 +9,8 @@
 #include "support/test.hpp"
 
 using namespace std::chrono_literals;
-using runnel::backoff;
 using runnel::background;
+using runnel::backoff;
 using runnel::retry;
 using runnel::detail::backoff_steps;
 using runnel_test::crew;

@@ -1,6 +1,4 @@
 // Sleeping, timers and tickers: the behaviours of Go's time package (sleep_test.go, tick_test.go).
-#include <runnel/time.hpp>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <runnel/go.hpp>
 #include <runnel/select.hpp>
 #include <runnel/sync/wait_group.hpp>
+#include <runnel/time.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -85,7 +84,8 @@ RUNNEL_TEST_BOTH(time, events_come_in_the_order_of_their_times) {
   std::vector<event> got;
   for (const event& e : events) got.push_back(e);
   ASSERT_EQ(got.size(), std::size(slots));
-  std::stable_sort(got.begin(), got.end(), [](const event& a, const event& b) { return a.t < b.t; });
+  std::stable_sort(got.begin(), got.end(),
+                   [](const event& a, const event& b) { return a.t < b.t; });
   for (std::size_t i = 1; i < got.size(); ++i) EXPECT_LE(got[i - 1].slot, got[i].slot);
 }
 
@@ -153,9 +153,10 @@ RUNNEL_TEST_BOTH(time, the_longest_and_the_shortest_durations) {
   const auto big = std::chrono::nanoseconds::max();
   const auto small = std::chrono::nanoseconds::min();
   const auto huge = std::chrono::hours::max();
-  EXPECT_EQ(runnel::select(runnel::on_recv(runnel::after(big)), runnel::on_recv(runnel::after(huge)),
-                           runnel::on_timeout(huge), runnel::on_recv(runnel::after(20ms))),
-            3U);
+  EXPECT_EQ(
+      runnel::select(runnel::on_recv(runnel::after(big)), runnel::on_recv(runnel::after(huge)),
+                     runnel::on_timeout(huge), runnel::on_recv(runnel::after(20ms))),
+      3U);
   runnel::sleep_for(small);
   runnel::sleep_for(std::chrono::hours::min());
   runnel::sleep_until(time_point::min());

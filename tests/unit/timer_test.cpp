@@ -1,6 +1,4 @@
 // Many timers, from many goroutines and threads, under stress; what they cost and leave behind.
-#include <runnel/time.hpp>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -12,6 +10,7 @@
 #include <runnel/runtime.hpp>
 #include <runnel/select.hpp>
 #include <runnel/sync/wait_group.hpp>
+#include <runnel/time.hpp>
 #include <thread>
 #include <vector>
 

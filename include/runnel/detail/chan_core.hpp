@@ -1,7 +1,7 @@
 // The engine of every channel, without the type of what it carries. Go: runtime.hchan.
 //
-// One allocation: a chan_core, then the ring. Everything but the atomics read by the lock-free looks
-// is guarded by lock(). The protocol is described in src/chan/chan_core.cpp.
+// One allocation: a chan_core, then the ring. Everything but the atomics read by the lock-free
+// looks is guarded by lock(). The protocol is described in src/chan/chan_core.cpp.
 //
 // Invariants, whenever the lock is free
 //  - Somebody waits to receive only while nothing is buffered: receivers_ not empty => count_ == 0.
@@ -61,7 +61,7 @@ struct race_ledger {
 struct chan_waiter : waiter {
   make_element make = nullptr;
 #if RUNNEL_RACE || RUNNEL_TSAN
-  race_token* mine = nullptr;    // see src/chan/race_tokens.hpp
+  race_token* mine = nullptr;  // see src/chan/race_tokens.hpp
   race_token* theirs = nullptr;
 #endif
 };
@@ -99,8 +99,8 @@ class chan_core : public selectable {
   /// Frees the channel, and destroys what it still buffers, if this was the last one.
   void drop_reference() noexcept;
 
-  // The four operations. c may be null (the nil channel). `inside`: the caller has entered the lock,
-  // which is left in every case.
+  // The four operations. c may be null (the nil channel). `inside`: the caller has entered the
+  // lock, which is left in every case.
 
   /// Blocks. Throws panic("send on closed channel"), and then *element is untouched.
   RUNNEL_API static void send(chan_core* c, void* element, bool inside);
@@ -165,8 +165,8 @@ class chan_core : public selectable {
   }
   bool looks_takable() const noexcept { return count_.load(std::memory_order_relaxed) != 0; }
 
-  // The inlined paths. `done`: v was moved into the buffer / the first element was given to f, which
-  // must leave nothing to be destroyed of it but the shell.
+  // The inlined paths. `done`: v was moved into the buffer / the first element was given to f,
+  // which must leave nothing to be destroyed of it but the shell.
   template <class E>
   RUNNEL_INLINE static chan_entry put_inline(chan_core* c, E& v) noexcept;
   template <class E, class F>
@@ -177,8 +177,8 @@ class chan_core : public selectable {
   /// Leaves the lock after chan_entry::inside.
   RUNNEL_INLINE void leave_inline() noexcept { leave_biased(current_thread()); }
 
-  // For select, with the lock held: defined in src/chan/transfer.hpp. After `done` the caller leaves
-  // the lock (all locks it holds) and calls the finish function.
+  // For select, with the lock held: defined in src/chan/transfer.hpp. After `done` the caller
+  // leaves the lock (all locks it holds) and calls the finish function.
 
   chan_outcome begin_send(send_source source, handoff& h) noexcept;
   chan_outcome begin_recv(void* to, handoff& h) noexcept;
@@ -190,8 +190,8 @@ class chan_core : public selectable {
   wait_queue& senders() noexcept { return senders_; }
 
 #if RUNNEL_RACE || RUNNEL_TSAN
-  /// Where a send "reads" and a close "writes", so that the race detector reports the two if nothing
-  /// orders them.
+  /// Where a send "reads" and a close "writes", so that the race detector reports the two if
+  /// nothing orders them.
   volatile char& race_byte() noexcept { return race_byte_; }
   RUNNEL_API bool race_is_closed() const noexcept;
   // The end of an operation whose element came from, or failed to come from, elsewhere.

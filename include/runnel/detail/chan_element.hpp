@@ -1,9 +1,9 @@
 // What a channel carries for a T: the T itself, or a box on the heap.
 //
-// The engine moves elements inside the channel's lock, from any thread, and has nobody to tell of an
-// exception; so it only ever handles elements whose move cannot throw. A T whose move may throw is
-// boxed: the sender moves it into the box before the channel is touched, the receiver moves it out
-// after the channel was left, and each sees the exception of its own move.
+// The engine moves elements inside the channel's lock, from any thread, and has nobody to tell of
+// an exception; so it only ever handles elements whose move cannot throw. A T whose move may throw
+// is boxed: the sender moves it into the box before the channel is touched, the receiver moves it
+// out after the channel was left, and each sees the exception of its own move.
 //
 // In a race-detecting program every T is boxed. The library is not instrumented, so a T it moved
 // would be read and written unseen; the box is filled and emptied by (instrumented) code of this
@@ -32,21 +32,21 @@ using element = std::conditional_t<boxed<T>, T*, T>;
 
 /// Passed and kept in registers by the inlined paths.
 template <class E>
-inline constexpr bool small_element =
-    std::is_trivially_copyable_v<E> && sizeof(E) <= 2 * sizeof(void*);
+inline constexpr bool small_element = std::is_trivially_copyable_v<E> &&
+                                      sizeof(E) <= 2 * sizeof(void*);
 
 /// How the type-erased engine handles elements. A null function stands for the trivial thing.
 struct element_ops {
-  std::size_t size;                                  // 0: chan<void>
-  std::size_t align;                                 // of the element
-  void (*move)(void* to, void* from) noexcept;       // constructs; null: copy the bytes
-  void (*relocate)(void* to, void* from) noexcept;   // move, then destroy from; null: copy the bytes
-  void (*destroy)(void* element) noexcept;           // a value nobody received; null: nothing
+  std::size_t size;                                 // 0: chan<void>
+  std::size_t align;                                // of the element
+  void (*move)(void* to, void* from) noexcept;      // constructs; null: copy the bytes
+  void (*relocate)(void* to, void* from) noexcept;  // move, then destroy from; null: copy the bytes
+  void (*destroy)(void* element) noexcept;          // a value nobody received; null: nothing
   // size() and capacity() say 0 although there is a buffer: how Go's timer channels look.
   bool looks_unbuffered;
-  // A channel that belongs to something: bytes behind the ring for that (chan_core::extra), and what is
-  // called once the last handle is gone. True: the channel can go now. False: it is kept until
-  // somebody calls chan_core::free; it may be asked again meanwhile.
+  // A channel that belongs to something: bytes behind the ring for that (chan_core::extra), and
+  // what is called once the last handle is gone. True: the channel can go now. False: it is kept
+  // until somebody calls chan_core::free; it may be asked again meanwhile.
   std::size_t extra = 0;
   bool (*retire)(void* extra) noexcept = nullptr;
 };

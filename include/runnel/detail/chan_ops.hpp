@@ -2,8 +2,8 @@
 //
 // Small trivially copyable elements have one object for the inlined half, which so stays in a
 // register, and another one for the out-of-line half, whose address is taken. For the same reason
-// recv is always inlined: returned from a real call, a std::optional<int> goes through memory, written
-// as two pieces and read as one, which stalls for 5 ns (GCC 12).
+// recv is always inlined: returned from a real call, a std::optional<int> goes through memory,
+// written as two pieces and read as one, which stalls for 5 ns (GCC 12).
 #pragma once
 
 #include <exception>
@@ -58,7 +58,8 @@ class lazy_element {
   void race_note_read() noexcept {
 #if RUNNEL_RACE || RUNNEL_TSAN
     const volatile char* bytes = reinterpret_cast<const volatile char*>(value_);
-    for (std::size_t i = 0; i < sizeof(*value_); ++i) static_cast<void>(static_cast<char>(bytes[i]));
+    for (std::size_t i = 0; i < sizeof(*value_); ++i)
+      static_cast<void>(static_cast<char>(bytes[i]));
 #endif
   }
 

@@ -1,17 +1,22 @@
-// The tree behind context handles. Go: cancelCtx, timerCtx, valueCtx, withoutCancelCtx, afterFuncCtx.
+// The tree behind context handles. Go: cancelCtx, timerCtx, valueCtx, withoutCancelCtx,
+// afterFuncCtx.
 //
 // Nodes
-//  - Every node holds a reference to its parent; the background is the null node. Going up from a node
-//    there is at most one nearest scope (what can be cancelled) and one nearest value, known at once.
+//  - Every node holds a reference to its parent; the background is the null node. Going up from a
+//  node
+//    there is at most one nearest scope (what can be cancelled) and one nearest value, known at
+//    once.
 //  - scope_node: ends once, by cancel, deadline, stop token or the end of the scope above.
-//  - Below a scope hang scopes and functions (scope_child), linked without owning them (a function is
-//    owned by its link). Links and `linked` are guarded by the scope's lock; linked goes from true to
-//    false once, as the last touch of a child that the holder does not own.
+//  - Below a scope hang scopes and functions (scope_child), linked without owning them (a function
+//  is
+//    owned by its link). Links and `linked` are guarded by the scope's lock; linked goes from true
+//    to false once, as the last touch of a child that the holder does not own.
 //
 // Ending
-//  - state is written under the scope's lock, by the one thread that ends it; cause is written before.
-//    A scope that has a done channel is `closing` until that is closed, and err() waits so long: the
-//    error and the channel are seen together.
+//  - state is written under the scope's lock, by the one thread that ends it; cause is written
+//  before.
+//    A scope that has a done channel is `closing` until that is closed, and err() waits so long:
+//    the error and the channel are seen together.
 //  - Whoever ends a scope then takes its children out one by one, each under the scope's lock, and
 //    ends them and theirs, keeping its way back in `back`: no recursion, no memory. A scope whose
 //    children have all ended is `complete`; a second canceller waits for that.
@@ -100,18 +105,19 @@ struct RUNNEL_API scope_node : context_node, selectable, scope_child {
   static const selectable_ops ops;
 
   std::atomic<std::uint8_t> state{0};
-  bool complete = false;                   // guarded by lock_
-  std::atomic<bool> has_done{false};       // done_ is set; release pairs with done() and why()
-  bool has_deadline = false;               // constant once the node is shared
-  steady_time deadline{};                  // likewise
-  scope_child* first_child = nullptr;      // guarded by lock_
-  wait_queue waiters;                      // guarded by lock_: selects, then later cancellers
-  std::exception_ptr cause;                // constant once state != 0
-  chan<void> done_channel{nullptr};        // constant once has_done
-  scope_node* back = nullptr;              // whoever ended it: the scope it came from
+  bool complete = false;               // guarded by lock_
+  std::atomic<bool> has_done{false};   // done_ is set; release pairs with done() and why()
+  bool has_deadline = false;           // constant once the node is shared
+  steady_time deadline{};              // likewise
+  scope_child* first_child = nullptr;  // guarded by lock_
+  wait_queue waiters;                  // guarded by lock_: selects, then later cancellers
+  std::exception_ptr cause;            // constant once state != 0
+  chan<void> done_channel{nullptr};    // constant once has_done
+  scope_node* back = nullptr;          // whoever ended it: the scope it came from
 };
 
-/// Who ends a scope. A machine, or a stop callback, may not park and runs no destructor of a user's.
+/// Who ends a scope. A machine, or a stop callback, may not park and runs no destructor of a
+/// user's.
 enum class ender : std::uint8_t { user, machine };
 
 /// Ends the scope and all below it, unless it has ended. If another thread is at it, a user's call
@@ -127,8 +133,8 @@ bool try_retain(context_node& node) noexcept;
 /// release for a machine.
 void release_from_machine(context_node* node) noexcept;
 
-/// Links f, of which it takes over one reference, below the scope of `context`, or starts it at once
-/// if that has ended. Without a scope it will never run, but can be stopped.
+/// Links f, of which it takes over one reference, below the scope of `context`, or starts it at
+/// once if that has ended. Without a scope it will never run, but can be stopped.
 RUNNEL_API void attach_function(context_function& f, context_node* context) noexcept;
 /// True if this call has kept f from running.
 RUNNEL_API bool stop_function(context_function& f) noexcept;

@@ -10,8 +10,8 @@
 
 namespace runnel::detail {
 
-/// d in nanoseconds: rounded up, so that no wait is shorter than asked for; the greatest or smallest
-/// value where it does not fit; zero for a floating-point NaN.
+/// d in nanoseconds: rounded up, so that no wait is shorter than asked for; the greatest or
+/// smallest value where it does not fit; zero for a floating-point NaN.
 template <class Rep, class Period>
 constexpr std::chrono::nanoseconds ceil_nanoseconds(const std::chrono::duration<Rep, Period>& d) {
   using limits = std::numeric_limits<std::int64_t>;
@@ -24,8 +24,8 @@ constexpr std::chrono::nanoseconds ceil_nanoseconds(const std::chrono::duration<
   } else {
     // long double has the 64 bits of precision that the conversion of any 64-bit count needs.
     const long double exact =
-        std::chrono::duration<long double, std::nano>(std::chrono::duration<long double, Period>(
-                                                          static_cast<long double>(d.count())))
+        std::chrono::duration<long double, std::nano>(
+            std::chrono::duration<long double, Period>(static_cast<long double>(d.count())))
             .count();
     if (!(exact < static_cast<long double>(limits::max()))) {
       return exact > 0 ? std::chrono::nanoseconds::max() : std::chrono::nanoseconds::zero();

@@ -1,4 +1,5 @@
-// The two ways a misuse ends: panic (an exception, recoverable) and fatal (a report, exit status 2).
+// The two ways a misuse ends: panic (an exception, recoverable) and fatal (a report, exit status
+// 2).
 #pragma once
 
 #include <runnel/detail/config.hpp>

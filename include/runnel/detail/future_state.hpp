@@ -1,13 +1,14 @@
 // What a promise, or the goroutine of async, shares with its futures.
 //
 // The producer writes the outcome, then sets ready_ under the lock, once; nobody writes the outcome
-// afterwards but the one future that moves it out. done_ is made by who first asks for it and closed
-// by the producer, or at once if the outcome is there.
+// afterwards but the one future that moves it out. done_ is made by who first asks for it and
+// closed by the producer, or at once if the outcome is there.
 #pragma once
+
+#include <cxxabi.h>
 
 #include <atomic>
 #include <cstdint>
-#include <cxxabi.h>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -54,9 +55,9 @@ class RUNNEL_API future_state : public selectable {
 
   std::atomic<std::uint32_t> refs_{1};
   std::atomic<bool> ready_{false};
-  bool has_done_ = false;        // guarded by lock_
-  wait_queue waiters_;           // guarded by lock_
-  chan<void> done_{nullptr};     // constant once has_done_
+  bool has_done_ = false;     // guarded by lock_
+  wait_queue waiters_;        // guarded by lock_
+  chan<void> done_{nullptr};  // constant once has_done_
 };
 
 /// With an outcome of type R, which may be a reference or void.
@@ -64,9 +65,9 @@ template <class R>
 class future_state_of : public future_state {
   static constexpr bool refers = std::is_reference_v<R>;
   static constexpr bool empty = std::is_void_v<R>;
-  using stored = std::conditional_t<
-      empty, std::monostate,
-      std::conditional_t<refers, std::remove_reference_t<R>*, std::optional<R>>>;
+  using stored =
+      std::conditional_t<empty, std::monostate,
+                         std::conditional_t<refers, std::remove_reference_t<R>*, std::optional<R>>>;
 
  public:
   /// The producer's, once, before set_ready.
@@ -127,8 +128,8 @@ class state_ref {
   State* state_ = nullptr;
 };
 
-/// Runs call(), which writes the outcome of `state` unless it throws; then ends what is in `held`, and
-/// only then announces the outcome: nobody who waits finds anything of the call alive.
+/// Runs call(), which writes the outcome of `state` unless it throws; then ends what is in `held`,
+/// and only then announces the outcome: nobody who waits finds anything of the call alive.
 template <class R, class Held, class Call>
 void run_and_announce(future_state_of<R>& state, std::optional<Held>& held, Call&& call) {
   struct finish {

@@ -1,8 +1,8 @@
 // The cases on channels.
 //
-// A case made from an lvalue channel, value or handler refers to it; one made from an rvalue channel
-// or handler owns it. An rvalue value is referred to, because it is moved from only if the case is
-// chosen; select_case (select_any.hpp) moves it into itself.
+// A case made from an lvalue channel, value or handler refers to it; one made from an rvalue
+// channel or handler owns it. An rvalue value is referred to, because it is moved from only if the
+// case is chosen; select_case (select_any.hpp) moves it into itself.
 #pragma once
 
 #include <optional>
@@ -128,7 +128,7 @@ struct member_parameter<R (F::*)(A) const noexcept> : member_parameter<R (F::*)(
 template <class F>
 struct handler_parameter {};
 template <class F>
-  requires requires { &F::operator(); }
+requires requires { &F::operator(); }
 struct handler_parameter<F> : member_parameter<decltype(&F::operator())> {};
 template <class R>
 struct handler_parameter<R (*)()> {
@@ -143,9 +143,9 @@ struct handler_parameter<R (*)() noexcept> : handler_parameter<R (*)()> {};
 template <class R, class A>
 struct handler_parameter<R (*)(A) noexcept> : handler_parameter<R (*)(A)> {};
 
-/// f(T), f(std::optional<T>) or f(). The parameter's type decides where there is one: asking whether
-/// f can be called would not do, since a T converts to an optional, and asking a generic lambda
-/// whether it takes an optional compiles its body with one.
+/// f(T), f(std::optional<T>) or f(). The parameter's type decides where there is one: asking
+/// whether f can be called would not do, since a T converts to an optional, and asking a generic
+/// lambda whether it takes an optional compiles its body with one.
 template <class T, class F>
 constexpr handler_takes handler_form() {
   using parameter = handler_parameter<std::decay_t<F>>;
@@ -239,7 +239,8 @@ class recv_case {
   RUNNEL_INLINE bool run_inline() {
     if constexpr (boxed<T>) {
       T* box = nullptr;
-      if (!done_inline(chan_.get(), chan_core::take_inline<T*>(chan_.get(), [&](T* e) { box = e; }))) {
+      if (!done_inline(chan_.get(),
+                       chan_core::take_inline<T*>(chan_.get(), [&](T* e) { box = e; }))) {
         return false;
       }
       action_(unwrap<T>(box));
@@ -306,8 +307,8 @@ class recv_case_void {
 
 /// Small enough to be copied whether it is sent or not: nobody can tell.
 template <class T>
-inline constexpr bool copied_early =
-    std::is_trivially_copyable_v<T> && sizeof(T) <= 4 * sizeof(void*);
+inline constexpr bool copied_early = std::is_trivially_copyable_v<T> &&
+                                     sizeof(T) <= 4 * sizeof(void*);
 
 /// The value of a send case. How: kept in the case; moved from where it is; or made when chosen.
 enum class send_how : std::uint8_t { kept, moved, made };
@@ -396,9 +397,7 @@ class owned_value {
   explicit owned_value(V&& v) : value_(std::forward<V>(v)) {}
   owned_value(owned_value&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(other.value_)) {}
-  send_source source() noexcept {
-    return inner_.emplace(static_cast<reference>(value_)).source();
-  }
+  send_source source() noexcept { return inner_.emplace(static_cast<reference>(value_)).source(); }
   void finish(select_end end) { inner_->finish(end); }
 
  private:
@@ -428,8 +427,8 @@ class send_case {
     f_();
   }
   auto owned() && {
-    return send_case<T, true, owned_value<T>, std::decay_t<F>>(
-        chan_ref<true>(chan_.get()), value_.take(), std::forward<F>(f_));
+    return send_case<T, true, owned_value<T>, std::decay_t<F>>(chan_ref<true>(chan_.get()),
+                                                               value_.take(), std::forward<F>(f_));
   }
 
   RUNNEL_INLINE first_look look() const noexcept { return look_at_send(chan_.get()); }
@@ -462,9 +461,7 @@ class send_case {
     return true;
   }
   // The only case.
-  void run()
-    requires(in_place)
-  {
+  void run() requires(in_place) {
     chan_send<T>(chan_.get(), *static_cast<T*>(value_.source().value));
     f_();
   }

@@ -3,11 +3,12 @@
 // A case, as select() takes it, is any object with
 //     void prepare(select_record& r) noexcept;     what to wait for; called once the case has its
 //                                                  final address, which r may point into
-//     void finish(const select_record& r);         the case was chosen and its operation is done: the
+//     void finish(const select_record& r);         the case was chosen and its operation is done:
+//     the
 //                                                  rest, such as the handler; no lock is held
 //     auto owned() &&;                             the same case, owning all it refers to
-// and nothing is asked of it if it is not chosen. finish may throw, park and select again. Cases that
-// also have look and run_inline are first tried without the engine; see select_cases.
+// and nothing is asked of it if it is not chosen. finish may throw, park and select again. Cases
+// that also have look and run_inline are first tried without the engine; see select_cases.
 //
 // A case on something that is not a channel: derive the object from selectable, give it a
 // selectable_ops (detail/selectable.hpp), and make the case by
@@ -16,8 +17,8 @@
 // try_now, first alone and then with every other case's lock held; enqueue when nothing was ready;
 // dequeue when another case won (not for the winner). A waker of the object pops the waiter through
 // wait_queue::pop, which claims the select, leaves the lock, and then
-//     sets w.ok = true   if it has done the operation on the waiter's behalf (handed the mutex over),
-//     sets w.ok = false  if there is only something to try again for,
+//     sets w.ok = true   if it has done the operation on the waiter's behalf (handed the mutex
+//     over), sets w.ok = false  if there is only something to try again for,
 // and calls ready(w.who). After a false one the select looks at all its cases again. Of the object
 // of the winning case nothing is touched after the wake; it may be gone. Objects of the other cases
 // must live until the select returns.
@@ -37,8 +38,8 @@ enum class select_kind : std::uint8_t {
   recv,
   send,
   object,
-  after,      // time: nanoseconds from now
-  at,         // time: steady_clock nanoseconds
+  after,  // time: nanoseconds from now
+  at,     // time: steady_clock nanoseconds
   otherwise,
 };
 
@@ -50,7 +51,7 @@ enum class select_end : std::uint8_t {
 
 struct select_record {
   selectable* object;  // recv, send: the chan_core. Null: never ready
-  void* slot;          // recv: where the element is built; send: send_source::value; object: argument
+  void* slot;  // recv: where the element is built; send: send_source::value; object: argument
   union {
     make_element make;          // send
     const selectable_ops* ops;  // object
@@ -66,9 +67,9 @@ inline constexpr std::size_t select_space =
 
 /// Waits until a case can go on, does its operation and returns its index. `ordered`: of several
 /// ready ones the first instead of a random one. `first`: the one that an inlined look has chosen
-/// among those that seemed ready, to be tried first; no_case: nobody has looked; none_ready: nothing
-/// seemed ready. `space`: n * select_space bytes, aligned as a chan_waiter.
-/// Throws panic("send on closed channel"), std::bad_alloc.
+/// among those that seemed ready, to be tried first; no_case: nobody has looked; none_ready:
+/// nothing seemed ready. `space`: n * select_space bytes, aligned as a chan_waiter. Throws
+/// panic("send on closed channel"), std::bad_alloc.
 RUNNEL_API std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered,
                                   std::size_t first);
 inline constexpr std::size_t no_case = static_cast<std::size_t>(-1);

@@ -67,7 +67,7 @@ RUNNEL_INLINE void spawn(F&& f, std::string_view name = {}, std::size_t stack_si
           closure* c;
           ~destroy() { c->~closure(); }
         } d{c};
-        std::move(*c)();
+        std::move (*c)();
       },
       name, spawn_site());
 }

@@ -1,10 +1,12 @@
-// What a pipeline's stage keeps with its output channel: its context and the exception that ended it.
+// What a pipeline's stage keeps with its output channel: its context and the exception that ended
+// it.
 //
-// A stage_core lies behind its channel's ring (element_ops::extra), so that recv_chan<T> is all a user
-// ever sees of a stage. Consumers hold counted handles to the channel; the stage's goroutines, its
-// producers, hold the channel uncounted and a count of their own. So the last consumer's leaving is
-// noticed: it ends the stage's scope, and with it every wait of the producers. They then drop their
-// handles on the stage's input, whose stage in turn loses its consumer, and so on upstream.
+// A stage_core lies behind its channel's ring (element_ops::extra), so that recv_chan<T> is all a
+// user ever sees of a stage. Consumers hold counted handles to the channel; the stage's goroutines,
+// its producers, hold the channel uncounted and a count of their own. So the last consumer's
+// leaving is noticed: it ends the stage's scope, and with it every wait of the producers. They then
+// drop their handles on the stage's input, whose stage in turn loses its consumer, and so on
+// upstream.
 //
 // Invariants
 //  - producers_ counts producer objects; the last closes the channel.
@@ -13,8 +15,9 @@
 //    back, hence before the channel is closed.
 #pragma once
 
-#include <atomic>
 #include <cxxabi.h>
+
+#include <atomic>
 #include <exception>
 #include <optional>
 #include <runnel/chan.hpp>
@@ -103,8 +106,8 @@ class producer {
     return !scope().err() && select(on_send(output_, std::move(v)), on_done(scope())) == 0;
   }
 
-  /// Blocks for the next value of the stage's input. Empty: the stage is to end, because its scope has
-  /// ended, or the input, whose exception it then takes over.
+  /// Blocks for the next value of the stage's input. Empty: the stage is to end, because its scope
+  /// has ended, or the input, whose exception it then takes over.
   template <class In>
   std::optional<In> receive(const recv_chan<In>& in) const {
     std::optional<In> v;

@@ -1,10 +1,10 @@
-// The channel of a timer or ticker, which is the timer: its node lies behind the channel's buffer, so
-// that the two live and die together, and the last handle to either disarms. Go 1.23: timers that
-// nobody refers to are collected although they are armed.
+// The channel of a timer or ticker, which is the timer: its node lies behind the channel's buffer,
+// so that the two live and die together, and the last handle to either disarms. Go 1.23: timers
+// that nobody refers to are collected although they are armed.
 //
 // The channel has room for one time. A tick that finds it full is dropped. stop and reset empty it
-// under the lock of the timer's shard, which firing needs too, so that what is received later was sent
-// later.
+// under the lock of the timer's shard, which firing needs too, so that what is received later was
+// sent later.
 #pragma once
 
 #include <chrono>

@@ -1,9 +1,10 @@
 // Not calling what keeps failing.
 #pragma once
 
+#include <cxxabi.h>
+
 #include <chrono>
 #include <cstdint>
-#include <cxxabi.h>
 #include <functional>
 #include <mutex>
 #include <runnel/detail/config.hpp>
@@ -13,9 +14,10 @@
 
 namespace runnel {
 
-/// Stands before a service that may fail. Closed, it lets every call through. After so many failures
-/// in a row it is open: calls are refused at once, and the service is left alone. After a while it is
-/// half open: a few probes are let through; if all succeed it closes, if one fails it opens again.
+/// Stands before a service that may fail. Closed, it lets every call through. After so many
+/// failures in a row it is open: calls are refused at once, and the service is left alone. After a
+/// while it is half open: a few probes are let through; if all succeed it closes, if one fails it
+/// opens again.
 ///
 ///     runnel::circuit_breaker breaker({.failures = 3, .open_for = 5s});
 ///     auto answer = breaker.call([&] { return ask(server); });
@@ -35,9 +37,10 @@ class circuit_breaker {
   circuit_breaker(const circuit_breaker&) = delete;
   circuit_breaker& operator=(const circuit_breaker&) = delete;
 
-  /// Calls f() and returns what it returns. An exception that leaves f is a failure, and comes out; a
-  /// call that ends by goexit counts neither way. Refused: throws std::system_error(errc::circuit_open),
-  /// and f is not called. The outcome of a call that began before the last change of state is ignored.
+  /// Calls f() and returns what it returns. An exception that leaves f is a failure, and comes out;
+  /// a call that ends by goexit counts neither way. Refused: throws
+  /// std::system_error(errc::circuit_open), and f is not called. The outcome of a call that began
+  /// before the last change of state is ignored.
   template <class F>
   auto call(F&& f) -> std::invoke_result_t<F&> {
     attempt a(*this);

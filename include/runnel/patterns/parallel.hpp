@@ -1,8 +1,9 @@
 // A loop whose rounds run at the same time.
 #pragma once
 
-#include <atomic>
 #include <cxxabi.h>
+
+#include <atomic>
 #include <exception>
 #include <functional>
 #include <iterator>
@@ -80,7 +81,7 @@ class parallel_loop {
   }
 
   mutex mutex_;
-  Iterator next_;             // guarded by mutex_
+  Iterator next_;  // guarded by mutex_
   const Sentinel last_;
   F& f_;
   std::exception_ptr error_;  // guarded by mutex_; the first one

@@ -3,16 +3,19 @@
 //     auto pages = runnel::generate(ctx, urls) | runnel::transform(8, fetch) | runnel::collect();
 //
 // Rules for every stage
-//  - It runs on goroutines of its own, owns its output channel, which is unbuffered, and closes it at
+//  - It runs on goroutines of its own, owns its output channel, which is unbuffered, and closes it
+//  at
 //    the end: when its input is closed and worked off, when ctx has ended, when its function has
-//    thrown, or when the last handle to its output was dropped. No goroutine is left behind then, here
-//    or upstream.
-//  - An exception that leaves a function ends the stage, travels down with the ends of the channels,
+//    thrown, or when the last handle to its output was dropped. No goroutine is left behind then,
+//    here or upstream.
+//  - An exception that leaves a function ends the stage, travels down with the ends of the
+//  channels,
 //    and is rethrown by collect. Only the first one is kept; goexit counts as
 //    panic("goexit called in a goroutine that was waited for"). failure() shows it to those who
 //    receive by themselves.
 //  - Starting a stage never blocks. It throws std::bad_alloc; nothing is left then.
-//  - A stage is written stage(ctx, input, ...), or input | stage(...), which takes the context of the
+//  - A stage is written stage(ctx, input, ...), or input | stage(...), which takes the context of
+//  the
 //    input's source; a channel that is no stage's output has background().
 // Synchronizes: as the channels do: input sent → function called → result received.
 #pragma once
@@ -115,11 +118,12 @@ auto operator|(const std::vector<recv_chan<T>>& inputs, detail::stage_adaptor<F>
   return stage.apply(inputs.empty() ? background() : detail::source_of(inputs.front()), inputs);
 }
 
-/// Sends the elements of `range`, which is copied (or moved) in. They are copied out of it, or moved
-/// if they cannot be copied.
+/// Sends the elements of `range`, which is copied (or moved) in. They are copied out of it, or
+/// moved if they cannot be copied.
 template <class Range>
-  requires(!std::is_array_v<std::remove_cvref_t<Range>>)
-auto generate(const context& ctx, Range&& range) -> recv_chan<detail::range_value<Range>> {
+requires(!std::is_array_v<std::remove_cvref_t<Range>>) auto generate(const context& ctx,
+                                                                     Range&& range)
+    -> recv_chan<detail::range_value<Range>> {
   using T = detail::range_value<Range>;
   recv_chan<T> output = detail::make_stage<T>(ctx);
   detail::spawn([out = detail::producer<T>(output),
@@ -145,8 +149,8 @@ recv_chan<T> generate(const context& ctx, const T (&values)[N]) {
   return generate(ctx, std::vector<T>(std::begin(values), std::end(values)));
 }
 
-/// Sends f(v) for every input v, in the order in which they are ready; `workers` goroutines (at least
-/// one) call f at the same time, on the one copy of it.
+/// Sends f(v) for every input v, in the order in which they are ready; `workers` goroutines (at
+/// least one) call f at the same time, on the one copy of it.
 template <detail::chan_that_receives C, class F>
 auto transform(const context& ctx, const C& input, int workers, F&& f)
     -> recv_chan<detail::stage_result<std::decay_t<F>, detail::carried<C>>> {
@@ -175,8 +179,8 @@ auto transform(int workers, F&& f) {
   }};
 }
 
-/// As transform, but sends the results in the order of the inputs. At most `workers` inputs have been
-/// taken and not yet sent on.
+/// As transform, but sends the results in the order of the inputs. At most `workers` inputs have
+/// been taken and not yet sent on.
 template <detail::chan_that_receives C, class F>
 auto transform_ordered(const context& ctx, const C& input, int workers, F&& f)
     -> recv_chan<detail::stage_result<std::decay_t<F>, detail::carried<C>>> {
@@ -190,9 +194,8 @@ auto transform_ordered(const context& ctx, const C& input, int workers, F&& f)
   const auto work =
       std::make_shared<work_type>(detail::as_input(input), workers, std::forward<F>(f));
   for (int i = 0; i < workers; ++i) {
-    detail::spawn([out = first, work] {
-      out.run([&] { detail::ordered_worker<In, Out>(*work, out); });
-    });
+    detail::spawn(
+        [out = first, work] { out.run([&] { detail::ordered_worker<In, Out>(*work, out); }); });
   }
   return output;
 }
@@ -232,11 +235,10 @@ inline auto merge() {
       [](const context& ctx, const auto& inputs) { return merge(ctx, inputs); }};
 }
 
-/// Sends every input to each of n outputs. A slow consumer holds up the others by one value; one that
-/// has gone does not.
+/// Sends every input to each of n outputs. A slow consumer holds up the others by one value; one
+/// that has gone does not.
 template <detail::chan_that_receives C>
-auto tee(const context& ctx, const C& input, int n)
-    -> std::vector<recv_chan<detail::carried<C>>> {
+auto tee(const context& ctx, const C& input, int n) -> std::vector<recv_chan<detail::carried<C>>> {
   using T = detail::carried<C>;
   std::vector<recv_chan<T>> outputs;
   std::vector<detail::producer<T>> producers;
@@ -262,8 +264,8 @@ inline std::exception_ptr failure(const detail::chan_handle& c) noexcept {
   return stage != nullptr ? stage->error() : nullptr;
 }
 
-/// Blocks until c is closed and returns all it received; if an exception ended a stage, rethrows it.
-/// If only the context ended, returns what had come by then: see ctx.err().
+/// Blocks until c is closed and returns all it received; if an exception ended a stage, rethrows
+/// it. If only the context ended, returns what had come by then: see ctx.err().
 template <detail::chan_that_receives C>
 auto collect(const C& c) -> std::vector<detail::carried<C>> {
   std::vector<detail::carried<C>> all;

@@ -1,9 +1,10 @@
 // Trying again.
 #pragma once
 
+#include <cxxabi.h>
+
 #include <chrono>
 #include <cstdint>
-#include <cxxabi.h>
 #include <exception>
 #include <functional>
 #include <runnel/context.hpp>
@@ -14,9 +15,9 @@
 
 namespace runnel {
 
-/// How long to wait before each new attempt: initial, then factor times as long each time, but never
-/// longer than max; of that a random part, up to the share `jitter`, is left out, so that those who
-/// failed together do not come back together.
+/// How long to wait before each new attempt: initial, then factor times as long each time, but
+/// never longer than max; of that a random part, up to the share `jitter`, is left out, so that
+/// those who failed together do not come back together.
 struct backoff {
   std::chrono::nanoseconds initial = std::chrono::milliseconds(100);
   std::chrono::nanoseconds max = std::chrono::seconds(10);
@@ -31,8 +32,8 @@ namespace detail {
 class backoff_steps {
  public:
   RUNNEL_API explicit backoff_steps(const backoff& how) noexcept;
-  /// Waits before the next attempt. False: there is to be none, for ctx has ended or the attempts are
-  /// used up.
+  /// Waits before the next attempt. False: there is to be none, for ctx has ended or the attempts
+  /// are used up.
   RUNNEL_API bool wait(const context& ctx);
   /// The length of the next wait; u: a random number from [0, 1).
   RUNNEL_API std::chrono::nanoseconds next(double u) noexcept;
@@ -45,9 +46,10 @@ class backoff_steps {
 
 }  // namespace detail
 
-/// Calls f() until it returns, and returns what it returned. An exception that leaves f is a failure:
-/// after a wait f is called again. When ctx ends, or max_attempts calls have failed, the last exception
-/// is rethrown. If ctx has ended before the first call: std::system_error(ctx.err()). Blocks.
+/// Calls f() until it returns, and returns what it returned. An exception that leaves f is a
+/// failure: after a wait f is called again. When ctx ends, or max_attempts calls have failed, the
+/// last exception is rethrown. If ctx has ended before the first call:
+/// std::system_error(ctx.err()). Blocks.
 ///
 ///     auto page = runnel::retry(ctx, {.max_attempts = 5}, [&] { return fetch(url); });
 template <class F>

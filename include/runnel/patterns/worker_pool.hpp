@@ -1,10 +1,11 @@
 // A fixed number of goroutines that work off a queue of jobs.
 #pragma once
 
+#include <cxxabi.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cxxabi.h>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -47,7 +48,9 @@ class pool_job_of final : public future_state_of<R>, public pool_job {
   explicit pool_job_of(G&& g) : f_(std::in_place, std::forward<G>(g)) {
     this->retain();  // one for the queue, one for the future
   }
-  void run() override { run_and_announce(*this, f_, [this] { call(); }); }
+  void run() override {
+    run_and_announce(*this, f_, [this] { call(); });
+  }
   void drop() noexcept override { this->release(); }
 
  private:
@@ -91,10 +94,10 @@ class worker_pool {
   ~worker_pool() { close_and_wait(); }
 
   /// Queues f, which will be called once, as f(). Blocks while the queue is full. Throws
-  /// panic("submit on closed worker_pool"), also if the pool is closed meanwhile; std::bad_alloc; and
-  /// what copying f throws. Synchronizes: submit → f; the end of f → the future's get().
+  /// panic("submit on closed worker_pool"), also if the pool is closed meanwhile; std::bad_alloc;
+  /// and what copying f throws. Synchronizes: submit → f; the end of f → the future's get().
   template <class F>
-    requires std::is_invocable_v<std::decay_t<F>>
+  requires std::is_invocable_v<std::decay_t<F>>
   auto submit(F&& f) -> future<std::invoke_result_t<std::decay_t<F>>> {
     using R = std::invoke_result_t<std::decay_t<F>>;
     using job_type = detail::pool_job_of<R, std::decay_t<F>>;
@@ -110,8 +113,8 @@ class worker_pool {
     if (!closed_.exchange(true, std::memory_order_acq_rel)) queue_.close();
   }
 
-  /// Blocks until every job submitted so far has ended; after close(), until the workers have ended,
-  /// too. Synchronizes: the end of each job → return.
+  /// Blocks until every job submitted so far has ended; after close(), until the workers have
+  /// ended, too. Synchronizes: the end of each job → return.
   void wait() {
     {
       std::unique_lock hold(mutex_);

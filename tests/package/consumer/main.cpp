@@ -1,5 +1,5 @@
-// Uses what lives on both sides of the library's border: templates, compiled code, an exception that
-// crosses it. `consumer race` has a data race, for the race build to report.
+// Uses what lives on both sides of the library's border: templates, compiled code, an exception
+// that crosses it. `consumer race` has a data race, for the race build to report.
 #include <iostream>
 #include <runnel/runnel.hpp>
 #include <string_view>
@@ -49,6 +49,6 @@ int main(int argc, char** argv) {
     std::cout << "counter " << unordered_increments() << '\n';
     return 0;
   }
-  std::cout << "sum " << sum_of_squares(10) << ", panic "
-            << panic_text("send on closed channel") << '\n';
+  std::cout << "sum " << sum_of_squares(10) << ", panic " << panic_text("send on closed channel")
+            << '\n';
 }
