@@ -8,9 +8,9 @@ if(BUILD_SHARED_LIBS)
   message(FATAL_ERROR "RUNNEL_INSTALL installs the static and the shared library; leave BUILD_SHARED_LIBS off")
 endif()
 
-runnel_add_library(runnel_shared SHARED OUTPUT_NAME runnel)
+runnel_add_library(runnel_shared SHARED OBJECTS_OF runnel OUTPUT_NAME runnel)
 runnel_add_library(runnel_race FLAVOR race)
-runnel_add_library(runnel_race_shared SHARED FLAVOR race OUTPUT_NAME runnel_race)
+runnel_add_library(runnel_race_shared SHARED OBJECTS_OF runnel_race FLAVOR race OUTPUT_NAME runnel_race)
 # The names before `runnel::` became what the package file makes of them.
 set_target_properties(runnel PROPERTIES EXPORT_NAME runnel_static)
 set_target_properties(runnel_race PROPERTIES EXPORT_NAME runnel_race_static)

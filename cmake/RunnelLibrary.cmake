@@ -1,6 +1,6 @@
-# runnel_add_library(NAME [SHARED] [FLAVOR race|address] [OUTPUT_NAME NAME])
+# runnel_add_library(NAME [SHARED] [OBJECTS_OF LIBRARY] [FLAVOR race|address] [OUTPUT_NAME NAME])
 #
-# Every library is made of all of src/. The flavors:
+# Every library is made of all of src/; with OBJECTS_OF, of what was compiled for another one. The flavors:
 #   (none)   for ordinary programs.
 #   race     announces goroutines and Go's happens-before edges to ThreadSanitizer but is itself never
 #            instrumented: the locks of the runtime would order, and so hide, the races of its users.
@@ -29,14 +29,19 @@ endif()
 check_include_file_cxx(valgrind/valgrind.h RUNNEL_VALGRIND_HEADER)
 
 function(runnel_add_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SHARED" "FLAVOR;OUTPUT_NAME" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SHARED" "OBJECTS_OF;FLAVOR;OUTPUT_NAME" "")
   set(type "")  # BUILD_SHARED_LIBS decides
   if(arg_SHARED)
     set(type SHARED)
   elseif(NOT name STREQUAL "runnel")
     set(type STATIC)
   endif()
-  add_library(${name} ${type} ${RUNNEL_SOURCES})
+  if(arg_OBJECTS_OF)
+    add_library(${name} ${type} $<TARGET_OBJECTS:${arg_OBJECTS_OF}>)
+    set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+  else()
+    add_library(${name} ${type} ${RUNNEL_SOURCES})
+  endif()
 
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_include_directories(${name}
@@ -44,6 +49,12 @@ function(runnel_add_library name)
     PRIVATE "${PROJECT_SOURCE_DIR}/src")
   # An assembler file that is empty for this processor must not ask for an executable stack either.
   target_compile_options(${name} PRIVATE ${RUNNEL_WARNINGS} $<$<COMPILE_LANGUAGE:ASM>:-Wa,--noexecstack>)
+  if(RUNNEL_INSTALL)
+    # The static library's objects make the shared one, too. It costs nothing: hidden symbols are reached directly,
+    # calls of exported ones become direct when an executable is linked.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_compile_options(${name} PRIVATE -fno-semantic-interposition)
+  endif()
   target_link_libraries(${name} PUBLIC Threads::Threads PRIVATE ${CMAKE_DL_LIBS})
   target_compile_definitions(${name} PRIVATE
     $<$<BOOL:${RUNNEL_LIBDW_HEADER}>:RUNNEL_HAVE_LIBDW=1>

@@ -19,7 +19,8 @@ _runnel() {
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-race -asan --help' -- "$current")
       else
-        mapfile -t COMPREPLY < <(compgen -f -X '!*.@(cpp|cc|cxx|C)' -- "$current"; compgen -d -S / -- "$current")
+        # grep, not compgen -X: whether that knows alternatives depends on the shell's extglob.
+        mapfile -t COMPREPLY < <(compgen -f -- "$current" | grep -E '\.(cpp|cc|cxx|C)$'; compgen -d -S / -- "$current")
         compopt -o nospace 2>/dev/null
       fi
       ;;

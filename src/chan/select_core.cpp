@@ -1,23 +1,20 @@
 // Select: how one of many cases wins, and exactly one.
 //
 // 1. Look. Each case is looked at without a lock; one of those that may be ready is chosen at
-// random
-//    (select_ordered: the first) and tried under its own object's lock only. Selects of a few
-//    channels look and choose in inlined code (select_cases), which also does the operation if the
-//    buffer is all it takes.
+//    random (select_ordered: the first) and tried under its own object's lock only. Selects of a
+//    few channels look and choose in inlined code (select_cases), which also does the operation if
+//    the buffer is all it takes.
 // 2. Wait. If that did not do it, all objects are locked, in the order of their addresses, and
-// looked
-//    at again; those that may be ready are tried in random order until one succeeds. So the winner
-//    is uniform among the ready ones: the first of them in a random permutation, without making
-//    one. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking one by
-//    one proves nothing, since a value may move from a channel not yet looked at to one already
-//    looked at (with a single object the look alone is such a moment, and no lock is taken).
-//    Without otherwise a waiter is linked into every object, all locks are left, and the goroutine
-//    parks.
+//    looked at again; those that may be ready are tried in random order until one succeeds. So the
+//    winner is uniform among the ready ones: the first of them in a random permutation, without
+//    making one. Now "none is ready" is true of one moment, so `otherwise` may be taken; looking
+//    one by one proves nothing, since a value may move from a channel not yet looked at to one
+//    already looked at (with a single object the look alone is such a moment, and no lock is
+//    taken). Without otherwise a waiter is linked into every object, all locks are left, and the
+//    goroutine parks.
 // 3. Wake. Whoever makes a case possible pops its waiter and claims the select; whichever claim
-// comes
-//    first wins, be it a channel operation, close, another object's waker or the time-out. The
-//    winner's waiter is out of its queue; the others are unlinked, one object at a time.
+//    comes first wins, be it a channel operation, close, another object's waker or the time-out.
+//    The winner's waiter is out of its queue; the others are unlinked, one object at a time.
 //
 // Why exactly one wins. All waiters share one claim_word on this stack. It goes from 0 to the
 // winner's tag by one compare-and-swap. A waiter popped by a waker that fails to claim is just
@@ -40,11 +37,9 @@
 // Locks: up to seven at once are entered through their bias, each in a holding slot of its own; the
 // rest by lock_plain. Slot 7 is the scheduler's.
 #include <algorithm>
-#include <memory>
 #include <new>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/select_core.hpp>
-#include <runnel/select.hpp>
 
 #include "chan/transfer.hpp"
 #include "runtime/machine.hpp"
@@ -470,31 +465,6 @@ class selection {
   std::int64_t now_ = 0;
 };
 
-template <std::size_t N>
-std::size_t select_any_small(std::span<select_case> cases, bool ordered) {
-  select_record records[N];
-  alignas(chan_waiter) std::byte space[N * select_space];
-  for (std::size_t i = 0; i < cases.size(); ++i) cases[i].prepare(records[i]);
-  const std::size_t chosen = select_run(records, cases.size(), space, ordered, no_case);
-  cases[chosen].finish(records[chosen]);
-  return chosen;
-}
-
-std::size_t select_any(std::span<select_case> cases, bool ordered) {
-  if (cases.empty()) select_nothing();
-  // Two sizes, because a waiting goroutine keeps this frame.
-  if (cases.size() <= 4) return select_any_small<4>(cases, ordered);
-  if (cases.size() <= 16) return select_any_small<16>(cases, ordered);
-  const std::size_t n = cases.size();
-  const std::unique_ptr<std::byte[]> memory(
-      new std::byte[n * (sizeof(select_record) + select_space)]);
-  auto* records = reinterpret_cast<select_record*>(memory.get());
-  for (std::size_t i = 0; i < n; ++i) cases[i].prepare(*::new (records + i) select_record);
-  const std::size_t chosen = select_run(records, n, records + n, ordered, no_case);
-  cases[chosen].finish(records[chosen]);
-  return chosen;
-}
-
 }  // namespace
 
 std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered,
@@ -515,10 +485,3 @@ void select_nothing() noexcept {
 }
 
 }  // namespace runnel::detail
-
-namespace runnel {
-
-std::size_t select(std::span<select_case> cases) { return detail::select_any(cases, false); }
-std::size_t select_ordered(std::span<select_case> cases) { return detail::select_any(cases, true); }
-
-}  // namespace runnel

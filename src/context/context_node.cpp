@@ -91,16 +91,20 @@ ended end_one(scope_node& s, errc why, const std::exception_ptr& cause) noexcept
   return leaf ? ended::leaf : ended::with_children;
 }
 
-/// Blocks until whoever ends s has ended all below it.
+/// Blocks until whoever ends s has closed its done channel and ended all below it.
 void wait_complete(scope_node& s) noexcept {
   waiter w;
+  bool complete = false;
   {
     scope_guard hold(s);
-    if (s.complete) return;
-    w.who = self();
-    s.waiters.push_back(w);
+    complete = s.complete;
+    if (!complete) {
+      w.who = self();
+      s.waiters.push_back(w);
+    }
   }
-  park(wait_reason::mutex_lock);
+  if (!complete) park(wait_reason::mutex_lock);
+  s.why();  // a scope without children is complete before its channel is closed
 }
 
 /// Takes one child out of s, with a reference to it; null: there is none, and s is complete.

@@ -74,15 +74,6 @@ owner owner_of_plain(std::string_view name) noexcept {
   return owner::user;
 }
 
-bool is_library(std::string_view module) noexcept {
-  static constexpr std::array<std::string_view, 9> files = {
-      "libc.so", "libc-",      "libstdc++.so", "libc++.so", "libgcc_s.so",
-      "libm.so", "libpthread", "ld-linux",     "linux-vdso"};
-  const std::size_t slash = module.rfind('/');
-  if (slash != std::string_view::npos) module.remove_prefix(slash + 1);
-  return starts_with_any(module, files);
-}
-
 // +1 and -1 for what opens and closes a bracket.
 int bracket(char c) noexcept {
   if (c == '<' || c == '(' || c == '[' || c == '{') return 1;
@@ -109,6 +100,15 @@ bool cut_parameters(std::string& name, bool& has_parameters) {
     }
   }
   return false;
+}
+
+// libstdc++'s "[abi:cxx11]", on functions that return a string, say.
+void cut_abi_tags(std::string& name) {
+  for (std::size_t at; (at = name.find("[abi:")) != std::string::npos;) {
+    const std::size_t end = name.find(']', at);
+    if (end == std::string::npos) return;
+    name.erase(at, end + 1 - at);
+  }
 }
 
 // Cuts the return type, which the encoding of a template's instance has: all up to the last space
@@ -160,6 +160,15 @@ bool has_namespace(std::string_view plain) noexcept {
 
 }  // namespace
 
+bool is_library(std::string_view module) noexcept {
+  static constexpr std::array<std::string_view, 9> files = {
+      "libc.so", "libc-",      "libstdc++.so", "libc++.so", "libgcc_s.so",
+      "libm.so", "libpthread", "ld-linux",     "linux-vdso"};
+  const std::size_t slash = module.rfind('/');
+  if (slash != std::string_view::npos) module.remove_prefix(slash + 1);
+  return starts_with_any(module, files);
+}
+
 owner owner_of(std::string_view function, std::string_view module,
                std::string_view source) noexcept {
   const bool mangled = function.starts_with("_Z");
@@ -176,6 +185,7 @@ std::string display_name(std::string_view function, bool& has_parameters) {
         abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &std::free);
     if (status == 0 && text != nullptr) {
       name = text.get();
+      cut_abi_tags(name);
       if (cut_parameters(name, has_parameters)) cut_return_type(name);
     }
   }

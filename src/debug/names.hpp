@@ -19,8 +19,11 @@ enum class owner {
 owner owner_of(std::string_view function, std::string_view module,
                std::string_view source = {}) noexcept;
 
-/// Demangled, with its parameter list cut; as it stands if it is not mangled. has_parameters tells
-/// whether the list was other than (), and is left alone where there was none.
+/// The file of a module is one of the C or C++ library's.
+bool is_library(std::string_view module) noexcept;
+
+/// Demangled, without ABI tags, with its parameter list cut; as it stands if it is not mangled.
+/// has_parameters tells whether the list was other than (), and is left alone where there was none.
 std::string display_name(std::string_view function, bool& has_parameters);
 
 }  // namespace runnel::debug

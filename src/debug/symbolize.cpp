@@ -13,6 +13,7 @@
 
 #include "debug/dwarf_functions.hpp"
 #include "debug/libdw.hpp"
+#include "debug/names.hpp"
 
 namespace runnel::debug {
 namespace {
@@ -66,9 +67,11 @@ int find_elf(Dwfl_Module*, void**, const char* name, Dwarf_Addr, char** path, El
 }
 
 // Separate debug information is looked for by build id, in the file system. The standard callback
-// would also set up a client for downloads, a matter of seconds and of half a dozen libraries.
+// would also set up a client for downloads, a matter of seconds and of half a dozen libraries. Of
+// the C and C++ libraries symbols will do: theirs, if installed, takes a second to uncompress.
 int find_debuginfo(Dwfl_Module* module, void** data, const char* name, Dwarf_Addr base,
                    const char* file, const char* link, GElf_Word checksum, char** path) {
+  if (is_library(name)) return -1;
   return libdw::load()->dwfl_build_id_find_debuginfo(module, data, name, base, file, link, checksum,
                                                      path);
 }

@@ -97,7 +97,12 @@ recv_chan<void> future_state::done() {
   }
   race_acquire(&ready_);
   fresh.close();
-  return fresh;
+  state_guard hold(lock_);
+  if (!has_done_) {
+    done_ = fresh;
+    has_done_ = true;
+  }
+  return done_;
 }
 
 const selectable_ops future_state::ops = {

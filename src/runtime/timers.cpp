@@ -22,9 +22,10 @@ constinit immortal_shards shards;
 // One more than the highest shard ever armed in; only grows.
 constinit std::atomic<unsigned> shards_in_use{0};
 
+/// Cut to 0 and the latest, so that "deadline - now" never overflows.
 std::int64_t nanoseconds_of(steady_time t) noexcept {
   const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch());
-  return std::min<std::int64_t>(since.count(), latest_deadline);
+  return std::clamp<std::int64_t>(since.count(), 0, latest_deadline);
 }
 
 /// The shard to arm in, announced to those who look for deadlines.

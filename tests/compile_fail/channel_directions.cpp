@@ -2,10 +2,6 @@
 #include <runnel/chan.hpp>
 #include <runnel/select.hpp>
 
-#ifndef RUNNEL_CASE
-#define RUNNEL_CASE 0
-#endif
-
 int main() {
   runnel::chan<int> c(1);
   runnel::send_chan<int> in = c;

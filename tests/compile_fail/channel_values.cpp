@@ -5,10 +5,6 @@
 #include <runnel/select.hpp>
 #include <string>
 
-#ifndef RUNNEL_CASE
-#define RUNNEL_CASE 0
-#endif
-
 int main() {
   const runnel::chan<std::unique_ptr<int>> c(1);
   const runnel::chan<void> v(1);
@@ -19,7 +15,7 @@ int main() {
 #if RUNNEL_CASE == 1  // deleted
   c.send(p);
 #endif
-#if RUNNEL_CASE == 2  // deleted|no matching|constraint
+#if RUNNEL_CASE == 2  // deleted|no matching|constraint|cannot bind
   (void)c.try_send(p);
 #endif
 #if RUNNEL_CASE == 3  // too many arguments|no matching|candidate

@@ -149,7 +149,7 @@ def test_sanitizers(installed, _):
     program = installed.write("overflow.cpp", """\
 #include <runnel/go.hpp>
 int main(int argc, char**) {
-  return runnel::run([=] { int* p = new int[1]{}; int v = p[argc]; delete[] p; return v; });
+  return runnel::run([=] { int* p = new int[1]{}; volatile int v = p[argc]; v = 0; delete[] p; return v; });
 }
 """)
     result = installed.run("run", "-asan", program)

@@ -172,7 +172,7 @@ class round_of_chaos {
 
   void run() {
     const unsigned senders = 1 + random_.below(8);
-    const unsigned receivers = 1 + random_.below(8);
+    const unsigned receivers = random_.below(8);
     const unsigned per_sender = 1 + random_.below(200);
     senders_left_ = static_cast<int>(senders);
     for (unsigned i = 0; i < senders; ++i) {
@@ -181,8 +181,12 @@ class round_of_chaos {
         --senders_left_;
       });
     }
+    // Each channel has a receiver, or its senders would wait for ever.
+    for (const auto& c : channels_) {
+      begin([this, c](rng r) { receive_values(r, c); });
+    }
     for (unsigned i = 0; i < receivers; ++i) {
-      begin([this](rng r) { receive_values(r); });
+      begin([this](rng r) { receive_values(r, any_channel(r)); });
     }
     begin([this](rng r) { spawn_tree(r, 4); });
     if (random_.below(4) == 0) {
@@ -271,9 +275,8 @@ class round_of_chaos {
     }
   }
 
-  // Until the channel it looks at is closed and drained.
-  void receive_values(rng& r) {
-    const chan<item>& c = any_channel(r);
+  // Until the channel is closed and drained.
+  void receive_values(rng& r, const chan<item>& c) {
     for (;;) {
       disturb(r);
       switch (r.below(3)) {

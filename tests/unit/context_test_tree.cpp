@@ -129,11 +129,15 @@ RUNNEL_TEST_BOTH(context_tree, all_have_ended_when_cancel_returns) {
       const context& parent = tree[random() % tree.size()].ctx;
       tree.push_back(n % 3 == 0 ? with_timeout(parent, 1h) : with_cancel(parent));
     }
+    for (std::size_t n = 0; n < tree.size(); n += 2) tree[n].ctx.done();
     crew all;
     for (int g = 0; g < 3; ++g) {
       all.go([&] {
         root.cancel();  // one of them does it; none returns before it is done
-        for (const cancelable& c : tree) EXPECT_EQ(c.ctx.err(), errc::canceled);
+        for (const cancelable& c : tree) {
+          EXPECT_EQ(c.ctx.done().try_recv(), runnel::chan_status::closed);
+          EXPECT_EQ(c.ctx.err(), errc::canceled);
+        }
       });
     }
     all.go([&, at = random() % tree.size()] { tree[at].cancel(); });

@@ -217,7 +217,9 @@ RUNNEL_TEST_BOTH(future, done_is_closed_when_the_result_is_there) {
   EXPECT_FALSE(async([] {}).done().recv());
   promise<int> early;
   early.set_value(2);
-  EXPECT_EQ(early.get_future().done().try_recv(), runnel::chan_status::closed);
+  auto ready = early.get_future();
+  EXPECT_EQ(ready.done().try_recv(), runnel::chan_status::closed);
+  EXPECT_EQ(ready.done(), ready.done());
 }
 
 RUNNEL_TEST_BOTH(future, on_ready_in_select) {
