@@ -30,13 +30,17 @@ bool stage_core::retire(void* extra) noexcept {
 
 /// True if it was the last; then the stage is over and its channel may go.
 bool stage_core::drop_stake() noexcept {
+  race_release_merge(&stakes_);
   if (stakes_.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
+  race_acquire(&stakes_);
   this->~stage_core();
   return true;
 }
 
 void stage_core::drop_producer() noexcept {
+  race_release_merge(&producers_);
   if (producers_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  race_acquire(&producers_);
   chan_core* c = channel_;
   chan_core::close(c);
   if (drop_stake()) c->free();

@@ -48,8 +48,14 @@ void learn_own_stack(machine* m) noexcept {
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
   void* low = nullptr;
-  if (pthread_attr_getstack(&attributes, &low, &m->asan_size) == 0) {
+  std::size_t size = 0;  // not m's own: ThreadSanitizer sees what libc writes, but not our locks
+  if (pthread_attr_getstack(&attributes, &low, &size) == 0) {
     m->asan_low = reinterpret_cast<std::uintptr_t>(low);
+    m->asan_size = size;
+    // The thread-locals at the stack's top were written by this thread before any goroutine runs
+    // here, but nothing that ThreadSanitizer knows of says so.
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) & ~15UL;
+    arch::tsan_forget(here, (m->asan_low + size - here) & ~15UL);
   }
   pthread_attr_destroy(&attributes);
 }
@@ -135,7 +141,10 @@ machine* acquire_machine_record() noexcept {
   machine* m = machines.load(std::memory_order_relaxed);
   while (m != nullptr && m->tid.load(std::memory_order_relaxed) != 0) m = m->next_all;
   if (m == nullptr) {
+    arch::tsan_ignore_begin();  // inlined code of other threads reads parts of it, in an order of
+                                // ours
     m = new (std::nothrow) machine();
+    arch::tsan_ignore_end();
     if (m != nullptr) {
       m->next_all = machines.load(std::memory_order_relaxed);
       machines.store(m, std::memory_order_release);  // pairs with first_machine

@@ -99,6 +99,7 @@ RUNNEL_INLINE void switch_from(machine* m, goroutine* g, goroutine* next) noexce
   announce_arrival(g->asan_stack);
   m = g->on_cpu.load(std::memory_order_relaxed);
   *m->errno_location = g->saved_errno;
+  forget_errno(*m);
   if (__builtin_expect(g->eh.any(), 0)) {
     *m->eh = g->eh;
     g->eh = {};

@@ -97,6 +97,7 @@ void unwind_goroutine(goroutine* g) {
 extern "C" __attribute__((used, noreturn)) void runnel_goroutine_main(
     runnel::detail::goroutine* g) {
   runnel::runtime::announce_arrival(nullptr);
+  runnel::runtime::forget_errno(*runnel::runtime::current_machine());
   g->entry(g->closure);
   runnel::runtime::end_goroutine(g);
 }

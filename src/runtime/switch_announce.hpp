@@ -7,6 +7,13 @@
 
 namespace runnel::runtime {
 
+/// errno is each goroutine's own although they share the thread's: successive users do not race.
+RUNNEL_INLINE void forget_errno(const machine& m) noexcept {
+  if constexpr (RUNNEL_RACE != 0) {
+    arch::tsan_forget(reinterpret_cast<std::uintptr_t>(m.errno_location) & ~std::uintptr_t{15}, 16);
+  }
+}
+
 /// Last thing before the switch; `save` keeps the fake stack of what is left (null: it ends).
 RUNNEL_INLINE void announce_switch_to(goroutine& next, void** save) noexcept {
   if (__builtin_expect(arch::asan_active(), 0)) {

@@ -50,7 +50,7 @@ void detached_function::start() noexcept {
 }
 
 void detached_function::arm(steady_time when) {
-  race_release(&timer_);
+  published();
   retain();
   reference undo(*this);
   timer_arm(timer_, when);
@@ -58,7 +58,7 @@ void detached_function::arm(steady_time when) {
 }
 
 bool detached_function::rearm(steady_time when) {
-  race_release(&timer_);
+  published();
   retain();
   reference undo(*this);
   const bool was_armed = timer_reset(timer_, when);

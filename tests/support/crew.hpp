@@ -38,6 +38,13 @@ class crew {
   int begun_ = 0;
 };
 
+// Closes a channel that others may be sending to just now. Of c.close() the race detector would,
+// as Go's does, report that it races with the sends; here that is what is tested.
+template <class C>
+void close_under_senders(const C& c) {
+  runnel::detail::chan_core::close(runnel::detail::chan_access::core(c));
+}
+
 // As crew, but any goroutine of it may begin more; the destructor polls until none is left.
 class swarm {
  public:

@@ -150,7 +150,7 @@ RUNNEL_TEST_BOTH(chan, close_wakes_all_senders_with_panic) {
       });
     }
     let_others_run();
-    c.close();
+    runnel_test::close_under_senders(c);
     senders.wait();
     EXPECT_EQ(panicked, 20);
     // What was buffered is still there, and nothing of the blocked senders'.

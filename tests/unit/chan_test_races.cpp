@@ -220,7 +220,7 @@ RUNNEL_TEST_BOTH(chan_races, close_under_senders_conserves_values) {
         });
       }
       while (received < 20) runnel::yield();
-      c.close();
+      runnel_test::close_under_senders(c);
     }
     ASSERT_EQ(sent, received);
     ASSERT_EQ(book.objects, 0);

@@ -132,7 +132,7 @@ RUNNEL_TEST_BOTH(chan_types, value_of_a_sender_woken_by_close_is_destroyed) {
   }
   EXPECT_TRUE(runnel_test::eventually([&] { return book.values == 10; }));
   let_others_run();
-  c.close();
+  runnel_test::close_under_senders(c);
   senders.wait();
   EXPECT_EQ(panics, 10);
   EXPECT_EQ(book.objects, 0);

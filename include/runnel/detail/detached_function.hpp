@@ -27,6 +27,8 @@ class RUNNEL_API detached_function {
   /// there is no memory for a goroutine, tries again a millisecond later, and so on.
   void start() noexcept;
 
+  /// Before a thread other than the caller may start it. Synchronizes: this → each run.
+  void published() noexcept { race_release(&timer_); }
   /// Arms the timer, which starts the function when it is due. Throws std::bad_alloc.
   void arm(steady_time when);
   /// arm for a function that may be armed. True if it was.
