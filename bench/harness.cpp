@@ -33,16 +33,15 @@ void run::require(bool condition, const char* what) {
 
 double run::seconds() const { return std::chrono::duration<double>(elapsed_).count(); }
 
-bool share::refill() {
-  const std::uint64_t end = taken_.fetch_add(grain_, std::memory_order_relaxed) + grain_;
-  if (end <= all_) {
-    left_ = grain_;
-  } else if (end < all_ + grain_) {
-    left_ = all_ + grain_ - end;
-  } else {
-    return false;
-  }
-  return true;
+[[gnu::noinline, gnu::aligned(64), gnu::optimize("align-loops=64")]] void work(std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) asm volatile("" : "+r"(i));
+}
+
+std::uint64_t share::refill(std::atomic<std::uint64_t>& taken, std::uint64_t grain,
+                            std::uint64_t all) {
+  const std::uint64_t end = taken.fetch_add(grain, std::memory_order_relaxed) + grain;
+  if (end <= all) return grain;
+  return end < all + grain ? all + grain - end : 0;
 }
 
 namespace {

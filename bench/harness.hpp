@@ -71,13 +71,15 @@ class share {
       : taken_(taken), grain_(grain), all_(all) {}
 
   bool next() {
-    if (left_ == 0 && !refill()) return false;
+    if (left_ == 0 && (left_ = refill(taken_, grain_, all_)) == 0) return false;
     --left_;
     return true;
   }
 
  private:
-  bool refill();
+  // Not a member: left_ would have to lie in memory in every row's loop.
+  static std::uint64_t refill(std::atomic<std::uint64_t>& taken, std::uint64_t grain,
+                              std::uint64_t all);
 
   std::atomic<std::uint64_t>& taken_;
   std::uint64_t grain_;
@@ -105,10 +107,9 @@ void parallel(run& r, Body body, int per_proc = 1) {
 
 /// The user work of the "Work" rows: n rounds of a counted loop and nothing else, which is what
 /// Go's compiler leaves of the same rows, where zero is multiplied and divided. ControlWork1000
-/// measures it alone: Go's rounds take one or two cycles, depending on how the loop happens to lie.
-inline void work(std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) asm volatile("" : "+r"(i));
-}
+/// measures it alone: rounds take one or two cycles, depending on how the loop happens to lie. So
+/// there is one loop for all rows, at the start of a cache line.
+void work(std::int64_t n);
 
 /// The same small generator in every language here, so that none pays for a better one.
 class xorshift {

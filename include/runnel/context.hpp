@@ -66,10 +66,14 @@ class context {
 
   /// A channel that is closed when the context ends; nil for one that never does. The same channel
   /// at every call. Throws std::bad_alloc at the first.
-  recv_chan<void> done() const {
+  ///
+  /// On an lvalue the result refers to a handle within the context, so that a loop that looks at it
+  /// touches no reference count; copy it to keep it longer than the context.
+  const recv_chan<void>& done() const& {
     detail::scope_node* s = scope();
-    return s != nullptr ? s->done() : recv_chan<void>(nullptr);
+    return s != nullptr ? s->done() : detail::never_done;
   }
+  recv_chan<void> done() const&& { return done(); }
 
   /// None while the context is alive, then for ever errc::canceled or errc::deadline_exceeded.
   /// Does not block: one load while alive.

@@ -241,19 +241,20 @@ errc scope_node::why() const noexcept {
   return static_cast<errc>(s);
 }
 
-recv_chan<void> scope_node::done() {
-  if (has_done.load(std::memory_order_acquire)) return done_channel;
+const recv_chan<void>& scope_node::done() {
+  if (has_done.load(std::memory_order_acquire)) return done_out;
   const chan<void> fresh;
   bool open = true;
   for (;;) {
     {
       scope_guard hold(*this);
-      if (has_done.load(std::memory_order_relaxed)) return done_channel;
+      if (has_done.load(std::memory_order_relaxed)) return done_out;
       const bool alive = state.load(std::memory_order_relaxed) == 0;
       if (alive || !open) {
         done_channel = fresh;
+        done_out = fresh;
         has_done.store(true, std::memory_order_release);
-        return fresh;
+        return done_out;
       }
     }
     // Ended before anyone asked: what is handed out must be closed already.

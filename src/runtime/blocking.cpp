@@ -36,7 +36,7 @@ void leave_blocking() noexcept {
     runtime::acquire_processor(m, p);
     return;
   }
-  sched->global_push(g);
+  sched->global.push(g);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   runtime::wake_processor();
   runtime::switch_away(m, g);

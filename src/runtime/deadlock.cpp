@@ -71,7 +71,7 @@ verdict judge(bool thorough) noexcept {
   sched->lock.lock();
   const bool asleep = sched->asleep == sched->machines;
   sched->lock.unlock();
-  if (!asleep || sched->global_size.load(std::memory_order_seq_cst) != 0 ||
+  if (!asleep || sched->global.size(std::memory_order_seq_cst) != 0 ||
       next_deadline() != no_deadline || netpoll_waiters() != 0 ||
       sched->stopping.load(std::memory_order_relaxed)) {
     return verdict::alive;
@@ -83,8 +83,7 @@ verdict judge(bool thorough) noexcept {
   sched->lock.lock();
   const bool still = sched->asleep == sched->machines;
   sched->lock.unlock();
-  return still && known_threads_blocked() &&
-                 sched->global_size.load(std::memory_order_seq_cst) == 0 &&
+  return still && known_threads_blocked() && sched->global.size(std::memory_order_seq_cst) == 0 &&
                  next_deadline() == no_deadline
              ? verdict::deadlock
              : verdict::ask_again;

@@ -35,7 +35,7 @@ void stop_searching(machine* m) noexcept {
 goroutine* found(machine* m, goroutine* g) noexcept {
   if (m->searching) {
     stop_searching(m);
-    if (!m->p->looks_empty() || sched->global_size.load(std::memory_order_relaxed) != 0) {
+    if (!m->p->looks_empty() || sched->global.size() != 0) {
       wake_processor();
     }
   }
@@ -88,7 +88,7 @@ goroutine* steal_from(machine* m, processor* victim, bool take_next) noexcept {
   m->p->steals.add();
   m->p->stolen.add(n);
   for (std::uint32_t i = 1; i < n; ++i) {
-    if (m->p->push(m, taken[i], false) == processor::pushed::refused) sched->global_push(taken[i]);
+    if (m->p->push(m, taken[i], false) == processor::pushed::refused) sched->global.push(taken[i]);
   }
   return taken[0];
 }
@@ -137,15 +137,14 @@ goroutine* search(machine* m) noexcept {
     }
     if (goroutine* g = look_at_others(m, now - ticks_since > next_patience_ns, now)) return g;
     if (sched->stopping.load(std::memory_order_relaxed)) return nullptr;
-    for (int i = 0; i < 16 && sched->global_size.load(std::memory_order_relaxed) == 0; ++i)
-      cpu_relax();
+    for (int i = 0; i < 16 && sched->global.size() == 0; ++i) cpu_relax();
     now = now_ns();
   } while (now < until);
   return nullptr;
 }
 
 bool work_elsewhere() noexcept {
-  if (sched->global_size.load(std::memory_order_seq_cst) != 0) return true;
+  if (sched->global.size(std::memory_order_seq_cst) != 0) return true;
   const unsigned procs = sched->procs.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < procs; ++i) {
     processor* p = sched->all[i].load(std::memory_order_acquire);

@@ -43,17 +43,18 @@ struct alignas(cache_line) goroutine : parker {
   arch::context context;
   std::atomic<runtime::machine*> on_cpu{nullptr};
   goroutine* next = nullptr;
-  std::atomic<std::int64_t> wait_since{0};
 
+  // The second cache line: all the rest that every spawn writes.
+  std::atomic<std::int64_t> wait_since{0};
   arch::eh_globals eh;
   std::uint64_t id = 0;
   std::uint64_t parent_id = 0;
   const void* site = nullptr;
   goroutine_entry entry = nullptr;
   void* closure = nullptr;
-  runtime::machine* locked_to = nullptr;  // written by itself only
 
-  std::uintptr_t stack_low = 0;  // of the slot, its guard included
+  runtime::machine* locked_to = nullptr;  // written by itself only
+  std::uintptr_t stack_low = 0;           // of the slot, its guard included
   std::uintptr_t stack_high = 0;
   const char* name_text = nullptr;
   std::uint32_t name_size = 0;

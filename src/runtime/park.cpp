@@ -182,6 +182,12 @@ bool park_until(wait_reason reason, waiter& w, steady_time deadline) noexcept {
   return w.claim->winner() != timed_out_tag;
 }
 
+void give_way() noexcept {
+  const machine* m = current_machine();
+  if (m == nullptr || m->g == nullptr || m->p == nullptr) return;
+  if (__builtin_expect(m->p->attention.load(std::memory_order_relaxed), 0)) yield();
+}
+
 void yield() noexcept {
   machine* m = current_machine();
   if (m == nullptr || m->g == nullptr) {
@@ -201,11 +207,11 @@ void yield() noexcept {
         switch_from(m, g, next);
         return;
       }
-      if (p->looks_empty() && sched->global_size.load(std::memory_order_relaxed) == 0) return;
+      if (p->looks_empty() && sched->global.size() == 0) return;
     }
   }
   if (p == nullptr || p->push(m, g, false) == processor::pushed::refused) {
-    sched->global_push(g);
+    sched->global.push(g);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     wake_processor();
   }

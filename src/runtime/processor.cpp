@@ -1,5 +1,7 @@
 #include "runtime/processor.hpp"
 
+#include <algorithm>
+
 #include "runtime/scheduler.hpp"
 
 namespace runnel::runtime {
@@ -9,16 +11,10 @@ void processor::put_ring(goroutine* g) noexcept {
   std::uint32_t t = tail.load(std::memory_order_relaxed);
   if (t - h == ring_size) {
     // Full: half of it and g go to the global queue, in order.
-    goroutine* first = ring[h % ring_size];
-    goroutine* last = first;
-    for (std::uint32_t i = 1; i < ring_size / 2; ++i) {
-      last->next = ring[(h + i) % ring_size];
-      last = last->next;
-    }
+    global_queue::access global(sched->global);
+    for (std::uint32_t i = 0; i < ring_size / 2; ++i) global.put(ring[(h + i) % ring_size]);
+    global.put(g);
     head.store(h + ring_size / 2, std::memory_order_relaxed);
-    last->next = g;
-    g->next = nullptr;
-    sched->global_push_chain(first, g, ring_size / 2 + 1);
     return;
   }
   ring[t % ring_size] = g;
@@ -34,6 +30,27 @@ processor::pushed processor::push_locked(goroutine* g, bool as_next) noexcept {
   }
   if (g != nullptr) put_ring(g);
   return ring_count() != 0 ? pushed::queued : pushed::as_next;
+}
+
+goroutine* processor::refill(machine* me, global_queue& from, unsigned procs) noexcept {
+  lock.lock(queue_lock_slot);
+  const std::uint32_t room = detached ? 0 : ring_size - ring_count();
+  goroutine* g = nullptr;
+  {
+    global_queue::access global(from);
+    const std::uint32_t share =
+        std::min({from.size() / procs + 1, static_cast<std::uint32_t>(ring_size / 2), room + 1});
+    g = global.take();
+    std::uint32_t t = tail.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 1; i < share && g != nullptr; ++i) {
+      goroutine* next = global.take();
+      if (next == nullptr) break;
+      ring[t++ % ring_size] = next;
+    }
+    tail.store(t, std::memory_order_relaxed);
+  }
+  lock.unlock(me, queue_lock_slot);
+  return g;
 }
 
 std::uint32_t processor::steal(goroutine** out, bool take_next) noexcept {

@@ -21,6 +21,7 @@
 #include <runnel/detail/cache_line.hpp>
 #include <runnel/detail/object_lock.hpp>
 
+#include "runtime/global_queue.hpp"
 #include "runtime/goroutine.hpp"
 #include "runtime/machine.hpp"
 
@@ -95,6 +96,9 @@ struct alignas(detail::cache_line) processor {
   pushed push(machine* me, goroutine* g, bool as_next) noexcept;
   /// Holder only. Takes the next one, or null.
   goroutine* pick(machine* me) noexcept;
+  /// Holder only. Takes the oldest of the global queue, and moves up to 1/procs of it here. Null:
+  /// it was empty.
+  goroutine* refill(machine* me, global_queue& from, unsigned procs) noexcept;
   /// Any thread but the holder: moves half of the ring (and run_next if take_next and nothing else
   /// is there) out; returns how many were written to `out`, which has room for ring_size / 2 + 1.
   std::uint32_t steal(goroutine** out, bool take_next) noexcept;
@@ -110,7 +114,23 @@ struct alignas(detail::cache_line) processor {
   void put_ring(goroutine* g) noexcept;
   pushed push_locked(goroutine* g, bool as_next) noexcept;
   goroutine* pick_locked() noexcept;
+  void prefetch_after(std::uint32_t h) const noexcept;
 };
+
+/// Of the two that follow, brings in the control block of the further one and the stack of the
+/// nearer one, whose block came in last time. Beyond the tail lie old pointers, to blocks that are
+/// never freed. Pays from some thousand goroutines on, when their stacks are in no cache.
+RUNNEL_INLINE void processor::prefetch_after(std::uint32_t h) const noexcept {
+  const goroutine* far = ring[(h + 2) % ring_size];
+  const goroutine* near = ring[(h + 1) % ring_size];
+  __builtin_prefetch(far);
+  if (near == nullptr) return;
+  // Its last machine may still be writing it; then the hint is useless, no more.
+  const auto* stack =
+      reinterpret_cast<const char*>(__atomic_load_n(&near->context.sp, __ATOMIC_RELAXED));
+  __builtin_prefetch(stack);
+  __builtin_prefetch(stack + detail::cache_line);
+}
 
 RUNNEL_INLINE goroutine* processor::pick_locked() noexcept {
   goroutine* g = run_next.load(std::memory_order_relaxed);
@@ -124,6 +144,7 @@ RUNNEL_INLINE goroutine* processor::pick_locked() noexcept {
   if (h == tail.load(std::memory_order_relaxed)) return nullptr;
   g = ring[h % ring_size];
   head.store(h + 1, std::memory_order_relaxed);
+  prefetch_after(h);
   return g;
 }
 

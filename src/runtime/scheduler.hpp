@@ -29,6 +29,7 @@
 #include <runnel/detail/cache_line.hpp>
 
 #include "arch/runtime_lock.hpp"
+#include "runtime/global_queue.hpp"
 #include "runtime/machine.hpp"
 #include "runtime/processor.hpp"
 
@@ -51,13 +52,9 @@ struct scheduler {
 
   alignas(detail::cache_line) std::array<std::atomic<processor*>, max_processors> all{};
 
-  // The global queue.
-  alignas(detail::cache_line) std::atomic<std::uint32_t> global_size{0};
-  runtime_lock global_lock;
-  goroutine* global_first = nullptr;  // guarded by global_lock
-  goroutine* global_last = nullptr;
+  alignas(detail::cache_line) global_queue global;
 
-  // Idle lists. Lock order: lock, then a processor's lock, then global_lock.
+  // Idle lists. Lock order: lock, then a processor's lock, then the global queue's.
   alignas(detail::cache_line) runtime_lock lock;
   processor* idle_p = nullptr;   // guarded by lock, as all that follows
   processor* spare_p = nullptr;  // detached and given up, for reuse
@@ -77,9 +74,8 @@ struct scheduler {
   // Counters of what plain threads did, and of rare events.
   std::atomic<std::uint64_t> foreign_spawned{0}, wakeups{0}, handoffs{0}, detached{0}, threads{0};
 
-  void global_push(goroutine* g) noexcept { global_push_chain(g, g, 1); }
-  void global_push_chain(goroutine* first, goroutine* last, std::uint32_t n) noexcept;
-  /// Takes one to run and moves a fair share of the rest to p's queue (p null: just one).
+  /// Takes one of the global queue to run and moves a fair share of the rest to p's own (p null:
+  /// just one).
   goroutine* global_pick(machine* me, processor* p) noexcept;
 };
 

@@ -57,7 +57,7 @@ std::int64_t cpu_time(pthread_t thread) noexcept {
 
 /// Nothing for sysmon to watch: all processors are idle, and no work waits for a thread to be made.
 bool all_idle() noexcept {
-  return sched->global_size.load(std::memory_order_seq_cst) == 0 &&
+  return sched->global.size(std::memory_order_seq_cst) == 0 &&
          sched->idle_ps.load(std::memory_order_seq_cst) ==
              sched->procs.load(std::memory_order_relaxed);
 }
@@ -73,7 +73,7 @@ bool look_at(processor* p, unsigned index, std::int64_t now) noexcept {
     p->cpu_seen_at = 0;
     return false;
   }
-  const bool waits = !p->looks_empty() || sched->global_size.load(std::memory_order_relaxed) != 0;
+  const bool waits = !p->looks_empty() || sched->global.size() != 0;
   const std::int64_t stood = now - p->seen_at;
   if (stood >= hog_ns) p->attention.store(true, std::memory_order_relaxed);
   if (!waits) return false;
@@ -115,8 +115,7 @@ bool retake(std::int64_t now) noexcept {
     processor* p = sched->all[i].load(std::memory_order_acquire);
     if (p != nullptr && look_at(p, i, now)) did = true;
   }
-  if (sched->global_size.load(std::memory_order_relaxed) != 0 &&
-      sched->idle_ps.load(std::memory_order_seq_cst) != 0) {
+  if (sched->global.size() != 0 && sched->idle_ps.load(std::memory_order_seq_cst) != 0) {
     wake_processor();
   }
   return did;
@@ -129,13 +128,13 @@ void write_schedtrace(std::int64_t since_start) noexcept {
   const unsigned machines = sched->machines;
   const unsigned asleep = sched->asleep;
   sched->lock.unlock();
-  int n = std::snprintf(line, sizeof line,
-                        "SCHED %lldms: gomaxprocs=%u idleprocs=%u threads=%u spinningthreads=%d "
-                        "idlethreads=%u runqueue=%u [",
-                        static_cast<long long>(since_start / 1'000'000), procs,
-                        sched->idle_ps.load(std::memory_order_relaxed), machines + 1,
-                        sched->searching.load(std::memory_order_relaxed), asleep,
-                        sched->global_size.load(std::memory_order_relaxed));
+  int n =
+      std::snprintf(line, sizeof line,
+                    "SCHED %lldms: gomaxprocs=%u idleprocs=%u threads=%u spinningthreads=%d "
+                    "idlethreads=%u runqueue=%u [",
+                    static_cast<long long>(since_start / 1'000'000), procs,
+                    sched->idle_ps.load(std::memory_order_relaxed), machines + 1,
+                    sched->searching.load(std::memory_order_relaxed), asleep, sched->global.size());
   for (unsigned i = 0; i < procs && n < static_cast<int>(sizeof line) - 16; ++i) {
     const processor* p = sched->all[i].load(std::memory_order_acquire);
     const unsigned queued =

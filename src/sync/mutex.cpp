@@ -152,6 +152,7 @@ bool mutex::take_or_queue(mutex_waiter& w) noexcept {
 }
 
 void mutex::lock_slow() {
+  detail::give_way();
   detail::parker* const me = detail::self();
   if (!try_take() && !(spin(me, nullptr) && try_take())) {
     mutex_waiter w;

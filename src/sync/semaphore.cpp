@@ -26,6 +26,7 @@ bool semaphore_core::try_acquire_slow() noexcept {
 }
 
 void semaphore_core::acquire_slow() {
+  give_way();
   waiter w;
   w.who = self();
   lock_.lock();

@@ -55,6 +55,7 @@ bool weighted_core::try_acquire(std::int64_t n) {
 
 void weighted_core::acquire(std::int64_t n) {
   check(n);
+  give_way();
   waiter w;
   w.who = self();
   w.slot = &n;

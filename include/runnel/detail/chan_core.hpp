@@ -159,6 +159,11 @@ class chan_core : public selectable {
     return empty && !closed_.load(std::memory_order_relaxed);
   }
 
+  /// Closed, with nothing left to receive: for ever. Synchronizes with close.
+  bool is_drained() const noexcept {
+    return closed_.load(std::memory_order_acquire) && count_.load(std::memory_order_relaxed) == 0;
+  }
+
   /// Hints: put_inline, take_inline might do it.
   bool looks_puttable() const noexcept {
     return count_.load(std::memory_order_relaxed) < capacity_ && receivers_.empty();

@@ -229,6 +229,7 @@ template <class T>
 RUNNEL_INLINE chan_status chan_try_recv(chan_core* c, std::optional<T>& out) {
   if constexpr (inline_paths) {
     if (c == nullptr || c->looks_unreceivable()) return chan_status::would_block;
+    if (c->is_drained()) return chan_status::closed;
     if constexpr (!boxed<T>) {
       const chan_entry entry =
           chan_core::take_inline<T>(c, [&](T& e) { out.emplace(std::move(e)); });
@@ -241,6 +242,7 @@ RUNNEL_INLINE chan_status chan_try_recv(chan_core* c, std::optional<T>& out) {
 RUNNEL_INLINE chan_status chan_try_recv_void(chan_core* c) {
   if constexpr (inline_paths) {
     if (c == nullptr || c->looks_unreceivable()) return chan_status::would_block;
+    if (c->is_drained()) return chan_status::closed;
     const chan_entry entry = chan_core::take_inline_void(c);
     if (__builtin_expect(entry == chan_entry::done, 1)) return chan_status::ok;
     if (entry == chan_entry::inside) c->leave_inline();

@@ -54,6 +54,9 @@ struct RUNNEL_API context_node {
   value_node* values = nullptr;  // nearest, this one included
 };
 
+/// The nil channel of contexts that never end.
+inline const recv_chan<void> never_done;
+
 /// One handle less; frees the node and those above that only it referred to.
 RUNNEL_API void release(context_node* node) noexcept;
 
@@ -100,7 +103,8 @@ struct RUNNEL_API scope_node : context_node, selectable, scope_child {
 
   /// Why the scope ended; waits until its done channel is closed. Synchronizes with its ending.
   errc why() const noexcept;
-  recv_chan<void> done();
+  /// Stays where it is for as long as the node.
+  const recv_chan<void>& done();
   /// For select: ready once the scope has ended.
   static const selectable_ops ops;
 
@@ -113,6 +117,7 @@ struct RUNNEL_API scope_node : context_node, selectable, scope_child {
   wait_queue waiters;                  // guarded by lock_: selects, then later cancellers
   std::exception_ptr cause;            // constant once state != 0
   chan<void> done_channel{nullptr};    // constant once has_done
+  recv_chan<void> done_out;            // the same for those outside
   scope_node* back = nullptr;          // whoever ended it: the scope it came from
 };
 

@@ -34,6 +34,10 @@ RUNNEL_API void ready(parker* who) noexcept;
 /// Lets waiting goroutines run; the caller goes on later. A plain thread yields the CPU.
 RUNNEL_API void yield() noexcept;
 
+/// For operations that may block but are not going to, on their slow paths: lets others run if the
+/// caller has run for so long that its processor was taken away. No object_lock may be held.
+RUNNEL_API void give_way() noexcept;
+
 // What the memory model promises, announced to ThreadSanitizer; nothing in other builds. `release`
 // replaces what the address carried, `release_merge` adds to it (several releasers, one acquirer).
 #if RUNNEL_RACE || RUNNEL_TSAN

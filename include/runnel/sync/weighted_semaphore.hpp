@@ -66,6 +66,7 @@ class weighted_semaphore {
   /// it does if the context had ended already, even if there are permits. Throws std::bad_alloc.
   std::error_code acquire(const context& ctx, std::int64_t n = 1) {
     if (const std::error_code ended = ctx.err()) return ended;
+    detail::give_way();
     if (core_.try_acquire(n)) return {};
     if (n > core_.size()) {
       select(on_recv(ctx.done()));
