@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <runnel/detail/config.hpp>
 
 extern "C" {
@@ -121,6 +122,14 @@ inline void tsan_forget(std::uintptr_t low, std::size_t size) noexcept {
   __tsan_java_alloc(low, size);
 }
 
+/// Runs the handlers of signals that have come: ThreadSanitizer keeps an asynchronous one until the
+/// thread leaves a function that it intercepts, and the system calls of the runtime are none.
+inline void tsan_take_signals() noexcept {
+  void* memory = std::malloc(1);
+  asm volatile("" : "+r"(memory));  // else the compiler would leave both calls out
+  std::free(memory);
+}
+
 #else
 
 inline void* tsan_new() noexcept { return nullptr; }
@@ -131,6 +140,7 @@ inline void tsan_name(void*, const char*) noexcept {}
 inline void tsan_ignore_begin() noexcept {}
 inline void tsan_ignore_end() noexcept {}
 inline void tsan_forget(std::uintptr_t, std::size_t) noexcept {}
+inline void tsan_take_signals() noexcept {}
 
 #endif
 

@@ -100,7 +100,7 @@ void on_quit(int) {
 
 void install_quit_handler() noexcept {
   struct sigaction action {};
-  if (::sigaction(SIGQUIT, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+  if (system_sigaction(SIGQUIT, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
       action.sa_handler != SIG_DFL) {
     return;
   }
@@ -108,7 +108,8 @@ void install_quit_handler() noexcept {
   action.sa_handler = &on_quit;
   action.sa_flags = SA_RESTART | SA_ONSTACK | static_cast<int>(SA_RESETHAND);
   sigemptyset(&action.sa_mask);
-  ::sigaction(SIGQUIT, &action, nullptr);
+  // Past a sanitizer, which would keep the signal from a thread that sleeps in the runtime.
+  system_sigaction(SIGQUIT, &action, nullptr);
 }
 
 }  // namespace

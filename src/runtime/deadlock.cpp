@@ -68,6 +68,9 @@ bool foreign_threads_alive() noexcept {
 }
 
 verdict judge(bool thorough) noexcept {
+  // Sysmon is no machine, but may have in its hands what is in no queue: the goroutines of timers
+  // that it fires, and a processor that it took from a machine asleep since.
+  const std::uint32_t firing = sched->sysmon_firing.load(std::memory_order_acquire);
   sched->lock.lock();
   const bool asleep = sched->asleep == sched->machines;
   sched->lock.unlock();
@@ -77,6 +80,10 @@ verdict judge(bool thorough) noexcept {
     return verdict::alive;
   }
   if (!known_threads_blocked()) return verdict::alive;
+  if (firing % 2 != 0 || sched->idle_ps.load(std::memory_order_seq_cst) !=
+                             sched->procs.load(std::memory_order_relaxed)) {
+    return verdict::ask_again;
+  }
   if (!thorough) return verdict::ask_again;
   if (foreign_threads_alive()) return verdict::ask_again;
   // All were seen asleep, but not at one instant: none may have been readied meanwhile.
@@ -84,7 +91,8 @@ verdict judge(bool thorough) noexcept {
   const bool still = sched->asleep == sched->machines;
   sched->lock.unlock();
   return still && known_threads_blocked() && sched->global.size(std::memory_order_seq_cst) == 0 &&
-                 next_deadline() == no_deadline
+                 next_deadline() == no_deadline &&
+                 sched->sysmon_firing.load(std::memory_order_acquire) == firing
              ? verdict::deadlock
              : verdict::ask_again;
 }

@@ -1,10 +1,11 @@
 // Finding that nothing can ever run again. Go: checkdead.
 //
 // All of these must hold: every worker machine sleeps, the global queue is empty, no timer is
-// armed, nobody waits for a descriptor, and every other thread of the process is asleep in this
-// library without a time limit. Then no instruction of the program can run again (signal handlers
-// aside, which may not call the library). Threads are counted in /proc/self/task, so that a plain
-// thread which could still wake somebody, whatever library made it, keeps the report away.
+// armed or being fired, nobody waits for a descriptor, and every other thread of the process is
+// asleep in this library without a time limit. Then no instruction of the program can run again
+// (signal handlers aside, which may not call the library). Threads are counted in /proc/self/task,
+// so that a plain thread which could still wake somebody, whatever library made it, keeps the
+// report away.
 #pragma once
 
 #include <cstdint>

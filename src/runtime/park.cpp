@@ -27,6 +27,18 @@ constexpr std::uint32_t note_asleep = 2;
 // that answers within that time is better waited for awake.
 constexpr std::int64_t thread_spin_ns = 20'000;
 
+/// One sleep of a plain thread. In the race build it ends from time to time: a signal's handler
+/// runs in tsan_take_signals, and without a time-out one with SA_RESTART would not end the sleep.
+void sleep_on(std::atomic<std::uint32_t>& note) noexcept {
+#if RUNNEL_RACE
+  const timespec limit{0, 100'000'000};
+  futex_wait(note, note_asleep, &limit);
+  arch::tsan_take_signals();
+#else
+  futex_wait(note, note_asleep);
+#endif
+}
+
 void park_thread(machine* m, detail::wait_reason reason) noexcept {
   thaw_for_exit();
   m->wait_since.store(coarse_now.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -41,7 +53,7 @@ void park_thread(machine* m, detail::wait_reason reason) noexcept {
   std::uint32_t expected = note_none;
   if (m->note.compare_exchange_strong(expected, note_asleep, std::memory_order_seq_cst)) {
     thread_fell_asleep();
-    while (m->note.load(std::memory_order_acquire) == note_asleep) futex_wait(m->note, note_asleep);
+    while (m->note.load(std::memory_order_acquire) == note_asleep) sleep_on(m->note);
   }
   m->note.store(note_none, std::memory_order_relaxed);
   m->reason.store(detail::wait_reason::none, std::memory_order_relaxed);

@@ -67,6 +67,8 @@ struct scheduler {
   std::atomic<std::uint64_t> ids{0};       // goroutine ids handed out in batches
   std::atomic<std::uint32_t> id_epoch{0};  // raised to void the batches
   std::atomic<std::uint32_t> sysmon_note{0};
+  // Odd while sysmon fires timers: what those make ready is in nobody's queue yet. By sysmon only.
+  std::atomic<std::uint32_t> sysmon_firing{0};
   std::atomic<std::uint32_t> stop_word{0};
   std::atomic<unsigned> paused{0};  // machines that found `stopping` set and wait
   std::atomic<bool> frozen{false};  // stopping for a fatal report: nothing goes on

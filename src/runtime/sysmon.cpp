@@ -102,9 +102,12 @@ bool fire_overdue(std::int64_t now) noexcept {
   const unsigned shards = timer_shards();
   for (unsigned s = 0; s < shards; ++s) {
     if (next_deadline(s) > now) continue;
+    // Seen by whoever sees a timer gone, which the shard publishes with release.
+    if (!any) sched->sysmon_firing.fetch_add(1, std::memory_order_relaxed);
     run_expired_timers(s, now);
     any = true;
   }
+  if (any) sched->sysmon_firing.fetch_add(1, std::memory_order_release);
   return any;
 }
 

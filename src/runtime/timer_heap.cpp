@@ -5,6 +5,8 @@
 #include <cstring>
 #include <new>
 
+#include "arch/sanitizer.hpp"
+
 namespace runnel::runtime {
 
 using detail::parker;
@@ -35,7 +37,11 @@ class timer_heap::guard {
   detail::object_lock& lock_;
 };
 
-timer_heap::~timer_heap() { std::free(block_); }
+timer_heap::~timer_heap() {
+  arch::tsan_ignore_begin();
+  std::free(block_);
+  arch::tsan_ignore_end();
+}
 
 bool timer_heap::arm(timer_node& node, std::int64_t when, std::int64_t period, unsigned self) {
   guard hold(lock_);
@@ -200,13 +206,19 @@ bool timer_heap::set_capacity(std::size_t capacity) noexcept {
       block_ == nullptr
           ? 0
           : static_cast<std::size_t>(reinterpret_cast<char*>(heap_) - static_cast<char*>(block_));
+  // The array is moved by whoever holds our lock, which ThreadSanitizer does not see.
+  arch::tsan_ignore_begin();
   void* block = std::realloc(block_, (capacity + slack) * sizeof(entry));
-  if (block == nullptr) return false;
+  if (block == nullptr) {
+    arch::tsan_ignore_end();
+    return false;
+  }
   const std::uintptr_t base = reinterpret_cast<std::uintptr_t>(block);
   const std::uintptr_t children =
       (base + sizeof(entry) + detail::cache_line - 1) & ~(detail::cache_line - 1);
   entry* heap = reinterpret_cast<entry*>(children) - 1;
   if (size_ != 0) std::memmove(heap, static_cast<char*>(block) + offset, size_ * sizeof(entry));
+  arch::tsan_ignore_end();
   block_ = block;
   heap_ = heap;
   capacity_ = capacity;

@@ -12,6 +12,7 @@
 #include <runnel/diag.hpp>
 #include <runnel/go.hpp>
 #include <runnel/time.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -93,6 +94,17 @@ void stdout_is_flushed() {
   runnel::go([] { throw_at_depth(0); });
   wait_for_the_end();
 }
+void panic_while_main_sleeps() {
+  runnel::go([] {
+    for (std::string text; text.find("main thread [sleep") == std::string::npos;) {
+      std::ostringstream out;
+      runnel::dump_goroutines(out);
+      text = out.str();
+    }
+    throw_at_depth(0);
+  });
+  wait_for_the_end();
+}
 void deep_stack() {
   runnel::go([] { throw_at_depth(200); });
   wait_for_the_end();
@@ -159,6 +171,7 @@ int main(int argc, char** argv) {
       {"handler_withdrawn", handler_withdrawn},
       {"handler_that_parks", handler_that_parks},
       {"stdout_is_flushed", stdout_is_flushed},
+      {"panic_while_main_sleeps", panic_while_main_sleeps},
       {"deep_stack", deep_stack},
       {"many_goroutines", many_goroutines},
       {"grandchild", grandchild},

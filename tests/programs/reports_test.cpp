@@ -2,8 +2,9 @@
 // status, stdout and stderr, to the letter where they are not allowed to vary.
 //
 // An .expected file holds `key: value` lines (status; args, which replace MODE; env, any number;
-// signal, sent after 300 ms; repeat, how often to run it; within, milliseconds it may take), then
-// the sections `stdout:` and `stderr:`. A section that is absent is not looked at. In a section
+// signal, sent after 300 ms; repeat, how often to run it; within, milliseconds it may take;
+// sanitized, why it is left out under a sanitizer), then the sections `stdout:` and `stderr:`. A
+// section that is absent is not looked at. In a section
 //   <n>     stands for a decimal number, <*> for anything within the line,
 //   ...     alone on a line for any number of whole lines.
 // Each file is a test of its own, with RUNNEL_MAXPROCS 1, 2 and 8 unless its env sets that.
@@ -36,6 +37,7 @@ struct expectation {
   int signal = 0;
   int repeat = 1;
   int within_ms = 0;
+  std::string sanitized;
   bool has_out = false;
   bool has_err = false;
   std::vector<std::string> out;
@@ -69,6 +71,8 @@ void read_header_line(expectation& e, const std::string& key, const std::string&
     e.repeat = std::stoi(value);
   else if (key == "within")
     e.within_ms = std::stoi(value);
+  else if (key == "sanitized")
+    e.sanitized = value;
   else
     throw std::runtime_error("unknown key: " + key);
 }
@@ -168,6 +172,7 @@ class report_test : public ::testing::Test {
  private:
   void TestBody() override {
     const expectation e = read_expectation(file_);
+    if (runnel_test::under_sanitizer && !e.sanitized.empty()) GTEST_SKIP() << e.sanitized;
     program_options options;
     options.env = e.env;
     if (procs_ > 0) options.env.push_back("RUNNEL_MAXPROCS=" + std::to_string(procs_));

@@ -401,8 +401,9 @@ RUNNEL_TEST_BOTH(threads, an_idle_process_does_not_wake_up) {
     std::this_thread::sleep_for(1s);
     measured.send(sleeps_of_all_threads() - before);
   });
-  // The observer's own sleep is one; a monitor that polls would take hundreds.
-  EXPECT_LE(*measured.recv(), 5);
+  // The observer's own sleep is one; a monitor that polls would take hundreds. ThreadSanitizer's
+  // own thread wakes up ten times, and main as often, to take signals.
+  EXPECT_LE(*measured.recv(), RUNNEL_TEST_TSAN ? 30 : 5);
   release.close();
   runnel::blocking([&] { observer.join(); });
 }

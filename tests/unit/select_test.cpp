@@ -269,7 +269,7 @@ RUNNEL_TEST_BOTH(select, send_case_woken_by_close_panics) {
       });
     }
     let_others_run();
-    c.close();
+    runnel_test::close_under_senders(c);
     senders.wait();
     EXPECT_EQ(panics, 5);
   }
