@@ -44,12 +44,15 @@ bool drop_idle(processor* p, unsigned index) noexcept {
     p->idle = false;
     sched->idle_ps.fetch_sub(1, std::memory_order_seq_cst);
     sched->all[index].store(nullptr, std::memory_order_release);
-    p->next_idle = sched->spare_p;
-    sched->spare_p = p;
   }
   sched->lock.unlock();
-  if (found) flush_free_list(p);
-  return found;
+  if (!found) return false;
+  flush_free_list(p);  // while it is ours alone: a spare one may be taken and used at once
+  sched->lock.lock();
+  p->next_idle = sched->spare_p;
+  sched->spare_p = p;
+  sched->lock.unlock();
+  return true;
 }
 
 void remove_processor(unsigned index) noexcept {
