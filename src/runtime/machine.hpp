@@ -54,6 +54,9 @@ struct alignas(detail::cache_line) machine : detail::thread {
   std::atomic<pid_t> tid{0};
   pthread_t handle{};
   bool is_main = false;
+  // Whom it last stole from, and when, until it has run out of work again. Its own.
+  processor* robbed = nullptr;
+  std::int64_t robbed_at = 0;
   std::uint32_t random = 0x9e3779b9;
   detail::local_slot* locals = nullptr;
   machine* next_all = nullptr;

@@ -47,6 +47,8 @@ struct alignas(detail::cache_line) processor {
   // other must not starve the rest.
   static constexpr std::uint32_t max_next_streak = 64;
   static constexpr std::uint32_t global_interval = 61;
+  // So many waiting goroutines are shared out however they behave.
+  static constexpr std::uint32_t crowd = 64;
 
   detail::object_lock lock;
   std::atomic<goroutine*> run_next{nullptr};
@@ -64,6 +66,10 @@ struct alignas(detail::cache_line) processor {
   std::uint64_t next_id = 0, last_id = 0;  // batch of goroutine ids
   std::uint32_t id_epoch = 0;              // the batch is void when it is not the scheduler's
 
+  // Whether others should help (see find_runnable.cpp). Hints, written by thieves and sysmon.
+  std::atomic<bool> keeps_to_itself{false};
+  std::atomic<std::uint8_t> bounces{0};
+
   goroutine* free_list = nullptr;
   std::uint32_t free_count = 0;
 
@@ -79,11 +85,17 @@ struct alignas(detail::cache_line) processor {
   std::int64_t seen_at = 0;
   std::int64_t seen_cpu = 0;
   std::int64_t cpu_seen_at = 0;
+  std::int64_t kept_since = 0;
 
   std::array<goroutine*, ring_size> ring{};
 
   std::uint32_t ring_count() const noexcept {
     return tail.load(std::memory_order_relaxed) - head.load(std::memory_order_relaxed);
+  }
+  /// Something beyond run_next waits here that another processor should take.
+  bool wants_help() const noexcept {
+    const std::uint32_t n = ring_count();
+    return n != 0 && (n >= crowd || !keeps_to_itself.load(std::memory_order_relaxed));
   }
   bool looks_empty() const noexcept {
     return ring_count() == 0 && run_next.load(std::memory_order_relaxed) == nullptr;

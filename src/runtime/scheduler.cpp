@@ -170,7 +170,7 @@ void enqueue(machine* m, goroutine* g, bool as_next) noexcept {
     if (pushed == processor::pushed::as_next) return;
     if (pushed == processor::pushed::queued) {
       if (sched->idle_ps.load(std::memory_order_relaxed) != 0 &&
-          sched->searching.load(std::memory_order_relaxed) == 0) {
+          sched->searching.load(std::memory_order_relaxed) == 0 && m->p->wants_help()) {
         wake_processor();
       }
       return;

@@ -42,6 +42,8 @@ constexpr std::int64_t shortest_nap_ns = 20'000;
 constexpr std::int64_t longest_nap_ns = 1'000'000;
 constexpr int quick_looks = 20;  // before the nap begins to double
 constexpr std::int64_t hog_ns = 10'000'000;
+constexpr std::int64_t keep_ns =
+    10'000'000;  // then a processor that keeps to itself is tried again
 constexpr std::int64_t idle_before_sleep_ns = 50'000'000;
 constexpr std::int64_t trim_interval_ns = 100'000'000;
 constexpr std::size_t trim_batch = 256;
@@ -67,6 +69,13 @@ bool look_at(processor* p, unsigned index, std::int64_t now) noexcept {
   machine* m = p->m.load(std::memory_order_acquire);
   if (m == nullptr) return false;
   const std::uint32_t tick = p->tick.load(std::memory_order_relaxed);
+  if (p->keeps_to_itself.load(std::memory_order_relaxed)) {
+    if (p->kept_since == 0) p->kept_since = now;
+    if (tick == p->seen_tick || now - p->kept_since >= keep_ns) {
+      p->keeps_to_itself.store(false, std::memory_order_relaxed);
+      p->kept_since = 0;
+    }
+  }
   if (tick != p->seen_tick || p->seen_at == 0) {
     p->seen_tick = tick;
     p->seen_at = now;

@@ -28,6 +28,7 @@ bool countdown::become_shared() noexcept {
 
 void countdown::add_slow(std::int64_t n, const char* negative) {
   if (n < 0) race_release_merge(this);
+  if ((state_.load(std::memory_order_acquire) & shared) != 0) return add_shared(n, negative);
   lock_.lock();
   if (become_shared()) {
     lock_.unlock();  // before the count changes: see "Destruction"

@@ -430,3 +430,42 @@ RUNNEL_TEST_BOTH(runtime, leak_check_reports_what_is_still_alive) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   release.close();
 }
+
+// Goroutines that pass values all the time come to share a processor, which then keeps to itself.
+// One that computes, begun among them, must get another one: neither waits for the other's end.
+RUNNEL_TEST_BOTH(runtime, one_that_computes_leaves_the_talkative_alone) {
+  std::atomic<bool> stop{false};
+  std::atomic<long> turns{0};
+  std::atomic<long> steps{0};
+  crew all;
+  for (int pair = 0; pair < 3; ++pair) {
+    const chan<int> there;
+    const chan<int> back;
+    all.go([&, there, back] {
+      while (!stop) {
+        there.send(1);
+        back.recv();
+        ++turns;
+      }
+      there.close();
+    });
+    all.go([there, back] {
+      for (const int v : there) back.send(v);
+    });
+  }
+  ASSERT_TRUE(eventually([&] { return turns > rounds(100'000); }));
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<bool> enough{false};
+    crew computing;
+    computing.go([&] {
+      while (!enough) ++steps;
+    });
+    const long turns_before = turns;
+    const long steps_before = steps;
+    EXPECT_TRUE(eventually([&] {
+      return turns > turns_before + rounds(1000) && steps > steps_before + rounds(1000);
+    }));
+    enough = true;
+  }
+  stop = true;
+}
