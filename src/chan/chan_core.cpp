@@ -31,8 +31,10 @@
 // A channel found closed and then empty stays so: nothing is sent after close, so the count, which
 // the look at closed_ has made visible as of close, only falls. is_drained needs no lock.
 //
-// close collects all waiters inside the lock and makes them ready after it; senders among them
-// throw.
+// close takes the waiters out and makes them ready outside the lock, a batch at a time, so that a
+// million of them keep nobody from the lock for long, and each is still in the cache when its turn
+// comes. Senders among them throw: those that a batch has left in the queue of a closed channel are
+// nobody's to complete.
 //
 // Lock-free looks (looks_unsendable, looks_unreceivable). Not ready is read first, then not closed.
 // Closing is for ever, so at the moment of the first read the channel was open and not ready: that
@@ -57,6 +59,8 @@ std::size_t extra_offset(const element_ops& ops, std::size_t capacity) noexcept 
   constexpr std::size_t align = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
   return (ring_offset(ops) + capacity * ops.size + align - 1) / align * align;
 }
+
+constexpr int close_batch = 256;
 
 }  // namespace
 
@@ -112,6 +116,7 @@ void chan_core::free() noexcept {
 
 /// The ring was full and slot `index`, the next to be used, has become free: for the first sender.
 void chan_core::refill(std::size_t index, handoff& h) noexcept {
+  if (closed_.load(std::memory_order_relaxed)) return;
   while (chan_waiter* w = pop(senders_)) {
     const bool made = build_element(*ops_, slot(index), w->slot, w->make);
     finish_peer(*w, made);
@@ -231,19 +236,22 @@ chan_outcome chan_core::try_recv(chan_core* c, void* to) {
   }
 }
 
-/// All waiters, unlinked and told that the channel is closed; in their order, receivers first.
-waiter* chan_core::take_all_waiters() noexcept {
-  waiter* first = nullptr;
+/// Up to `most` waiters, unlinked and told that the channel is closed; in their order, receivers
+/// first. False: there may be more.
+bool chan_core::take_waiters(int most, waiter*& first) noexcept {
   waiter** last = &first;
   for (wait_queue* queue : {&receivers_, &senders_}) {
-    while (waiter* w = queue->pop()) {
+    while (most > 0) {
+      waiter* w = queue->pop();
+      if (w == nullptr) break;
       w->ok = false;
       *last = w;
       last = &w->next;
+      --most;
     }
   }
   *last = nullptr;
-  return first;
+  return most > 0;
 }
 
 void chan_core::close(chan_core* c) {
@@ -257,9 +265,22 @@ void chan_core::close(chan_core* c) {
   race_release(&c->close_word_);
 #endif
   c->closed_.store(true, std::memory_order_release);
-  waiter* chain = c->take_all_waiters();
+  waiter* chain = nullptr;
+  if (__builtin_expect(c->take_waiters(close_batch, chain), 1)) {
+    c->lock_.unlock();
+    ready_all(chain);  // any of these may free the channel
+    return;
+  }
+  c->add_reference();
+  for (bool all = false; !all;) {
+    c->lock_.unlock();
+    ready_all(chain);
+    c->lock_.lock();
+    all = c->take_waiters(close_batch, chain);
+  }
   c->lock_.unlock();
   ready_all(chain);
+  c->drop_reference();
 }
 
 parker* chan_core::send_from_timer(void* element, bool& sent) noexcept {

@@ -121,6 +121,7 @@ RUNNEL_INLINE chan_outcome chan_core::begin_recv(void* to, handoff& h) noexcept 
     if (__builtin_expect(!senders_.empty(), 0)) refill(index, h);
     return chan_outcome::done;
   }
+  if (closed_.load(std::memory_order_relaxed)) return chan_outcome::closed;
   if (chan_waiter* w = pop(senders_)) {  // only at capacity 0
     h.peer = w;
 #if RUNNEL_RACE
@@ -130,7 +131,7 @@ RUNNEL_INLINE chan_outcome chan_core::begin_recv(void* to, handoff& h) noexcept 
 #endif
     return chan_outcome::done;
   }
-  return closed_.load(std::memory_order_relaxed) ? chan_outcome::closed : chan_outcome::would_block;
+  return chan_outcome::would_block;
 }
 
 RUNNEL_INLINE bool chan_core::finish_recv(void* to, handoff& h) noexcept {

@@ -245,7 +245,7 @@ class chan_core : public selectable {
   }
   void* slot(std::size_t index) noexcept;
   void refill(std::size_t index, handoff& h) noexcept;
-  waiter* take_all_waiters() noexcept;
+  bool take_waiters(int most, waiter*& first) noexcept;
 
   std::atomic<std::size_t> count_{0};
   const std::size_t capacity_;
