@@ -178,7 +178,7 @@ class report_test : public ::testing::Test {
     if (procs_ > 0) options.env.push_back("RUNNEL_MAXPROCS=" + std::to_string(procs_));
     options.signal = e.signal;
     options.signal_after = std::chrono::milliseconds(300);
-    for (int i = 0; i < e.repeat && !HasFailure(); ++i) {
+    for (int i = 0; i < runnel_test::rounds(e.repeat) && !HasFailure(); ++i) {
       check(e, runnel_test::run_program(runnel_test::program_path(e.program), e.args, options));
     }
   }
