@@ -2,9 +2,10 @@
 // status, stdout and stderr, to the letter where they are not allowed to vary.
 //
 // An .expected file holds `key: value` lines (status; args, which replace MODE; env, any number;
-// signal, sent after 300 ms; repeat, how often to run it; within, milliseconds it may take;
-// sanitized and clang, why it is left out under a sanitizer and if compiled by Clang), then the
-// sections `stdout:` and `stderr:`. A section that is absent is not looked at. In a section
+// signal, sent after 300 ms (emulated, 3 s); repeat, how often to run it; within, milliseconds it
+// may take; sanitized and clang, why it is left out under a sanitizer and if compiled by Clang),
+// then the sections `stdout:` and `stderr:`. A section that is absent is not looked at. In a
+// section
 //   <n>     stands for a decimal number, <*> for anything within the line,
 //   ...     alone on a line for any number of whole lines.
 // Each file is a test of its own, with RUNNEL_MAXPROCS 1, 2 and 8 unless its env sets that.
@@ -197,7 +198,7 @@ class report_test : public ::testing::Test {
     options.env = e.env;
     if (procs_ > 0) options.env.push_back("RUNNEL_MAXPROCS=" + std::to_string(procs_));
     options.signal = e.signal;
-    options.signal_after = std::chrono::milliseconds(300);
+    options.signal_after = std::chrono::milliseconds(emulated ? 3000 : 300);
     for (int i = 0; i < runnel_test::rounds(e.repeat) && !HasFailure(); ++i) {
       check(e, runnel_test::run_program(runnel_test::program_path(e.program), e.args, options));
     }
