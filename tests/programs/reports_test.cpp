@@ -3,9 +3,9 @@
 //
 // An .expected file holds `key: value` lines (status; args, which replace MODE; env, any number;
 // signal, sent after 300 ms (emulated, 3 s); repeat, how often to run it; within, milliseconds it
-// may take; sanitized and clang, why it is left out under a sanitizer and if compiled by Clang),
-// then the sections `stdout:` and `stderr:`. A section that is absent is not looked at. In a
-// section
+// may take; sanitized, clang and emulated, why it is left out under a sanitizer, if compiled by
+// Clang, under qemu-user), then the sections `stdout:` and `stderr:`. A section that is absent is
+// not looked at. In a section
 //   <n>     stands for a decimal number, <*> for anything within the line,
 //   ...     alone on a line for any number of whole lines.
 // Each file is a test of its own, with RUNNEL_MAXPROCS 1, 2 and 8 unless its env sets that.
@@ -40,6 +40,7 @@ struct expectation {
   int within_ms = 0;
   std::string sanitized;
   std::string clang;
+  std::string emulated;
   bool has_out = false;
   bool has_err = false;
   std::vector<std::string> out;
@@ -77,6 +78,8 @@ void read_header_line(expectation& e, const std::string& key, const std::string&
     e.sanitized = value;
   else if (key == "clang")
     e.clang = value;
+  else if (key == "emulated")
+    e.emulated = value;
   else
     throw std::runtime_error("unknown key: " + key);
 }
@@ -190,6 +193,7 @@ class report_test : public ::testing::Test {
 #if defined(__clang__)
     if (!e.clang.empty()) GTEST_SKIP() << e.clang;
 #endif
+    if (emulated && !e.emulated.empty()) GTEST_SKIP() << e.emulated;
     if (emulated && reports_deadlock(e)) {
       GTEST_SKIP()
           << "the emulator has threads of its own, which for all we know may wake somebody";
