@@ -5,8 +5,6 @@
 //     use(size.get());
 #pragma once
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <chrono>
 #include <exception>

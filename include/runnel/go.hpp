@@ -4,8 +4,6 @@
 // may exist; the runtime runs them on max_procs() processors and starts by itself at first use.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/go_support.hpp>
@@ -167,9 +166,8 @@ class outcome {
       } else {
         value_.emplace(f());
       }
-    } catch (const abi::__forced_unwind&) {
-      throw;  // goexit: nothing was captured, which get() reports
     } catch (...) {
+      if (detail::caught_goexit()) throw;  // nothing was captured, which get() reports
       failure_ = std::current_exception();
     }
   }

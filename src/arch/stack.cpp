@@ -91,6 +91,11 @@ arena* new_arena(unsigned stack_class) noexcept {
 
 bool install_guard(std::uintptr_t low) noexcept {
   void* at = reinterpret_cast<void*>(low);
+  // qemu-user takes any advice and follows none of those it does not know.
+  constexpr int no_such_advice = 0x7ffffff0;
+  if (memory.guards == guard_kind::unknown && madvise(at, guard_size, no_such_advice) == 0) {
+    memory.guards = guard_kind::protection;
+  }
   if (memory.guards != guard_kind::protection) {
     if (madvise(at, guard_size, madv_guard_install) == 0) {
       memory.guards = guard_kind::advice;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <ctime>
 #include <runnel/detail/config.hpp>
 
@@ -43,8 +42,7 @@ void describe(snapshot& s, const runtime::goroutine_view& g) noexcept {
       s.minutes = g.waiting_ns / 60'000'000'000;
       break;
   }
-  s.name_size = std::min(g.name.size(), s.name_text.size());
-  std::memcpy(s.name_text.data(), g.name.data(), s.name_size);
+  s.name_size = g.name.copy(s.name_text.data(), s.name_text.size());
 }
 
 void describe(snapshot& s, const runtime::thread_view& t) noexcept {

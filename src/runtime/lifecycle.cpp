@@ -40,6 +40,10 @@ void set_attention() noexcept {
 
 void at_exit() { begin_exit(); }
 
+// What children of forks have abandoned, linked: LeakSanitizer takes what nothing points to for a
+// leak.
+scheduler* abandoned = nullptr;
+
 /// In the child only the forking thread is left. What it inherited of the runtime is abandoned; the
 /// next use starts afresh. Biases of threads that no longer exist are made revocable.
 void after_fork_in_child() {
@@ -48,6 +52,10 @@ void after_fork_in_child() {
     m->tid.store(0, std::memory_order_relaxed);
   }
   runnel_current_thread = nullptr;
+  if (sched != nullptr) {
+    sched->abandoned_before = abandoned;
+    abandoned = sched;
+  }
   sched = nullptr;
   started.store(false, std::memory_order_relaxed);
   abandon_timers();

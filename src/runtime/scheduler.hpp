@@ -61,7 +61,8 @@ struct scheduler {
   machine* idle_m = nullptr;
   unsigned machines = 0;  // workers alive
   unsigned asleep = 0;  // of these: in idle_m, in the poller, or waiting for their locked goroutine
-  bool polling = false;  // some machine is in the poller's wait, claimed or not
+  bool polling = false;                   // some machine is in the poller's wait, claimed or not
+  scheduler* abandoned_before = nullptr;  // in the child of a fork, see lifecycle.cpp
 
   std::atomic<processor*> made{nullptr};   // every processor ever made, by next_made
   std::atomic<std::uint64_t> ids{0};       // goroutine ids handed out in batches

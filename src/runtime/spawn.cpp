@@ -52,9 +52,20 @@ void clean_up(goroutine* g) noexcept {
   }
 }
 
+/// For AddressSanitizer: forgets the frames of g from a little below `frame` on.
+void unpoison_above(goroutine* g, const void* frame) noexcept {
+  constexpr std::uintptr_t little = 8 * 1024;
+  const std::uintptr_t lowest = g->stack_low + arch::guard_size;
+  const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(frame) & ~std::uintptr_t{15};
+  const std::uintptr_t low = at - lowest > little ? at - little : lowest;
+  arch::asan_unpoison(low, reinterpret_cast<std::uintptr_t>(g) - low);
+}
+
 }  // namespace
 
 void end_goroutine(goroutine* g) noexcept {
+  // From here on nothing returns: what is poisoned in these frames is so until the next goroutine.
+  if (__builtin_expect(arch::asan_active(), 0)) g->asan_stack = __builtin_frame_address(0);
   clean_up(g);
   machine* m = current_machine();
   if (g->locked_to != nullptr) {
@@ -80,6 +91,8 @@ _Unwind_Reason_Code stop_unwinding(int, _Unwind_Action actions, _Unwind_Exceptio
 }  // namespace
 
 void unwind_goroutine(goroutine* g) {
+  // As a throw does; of a forced unwinding AddressSanitizer is not aware.
+  if (arch::asan_active()) unpoison_above(g, __builtin_frame_address(0));
   // On the heap: destructors that run meanwhile overwrite the stack below their frame.
   auto* exception = new _Unwind_Exception();
   std::memset(exception, 0, sizeof *exception);
@@ -124,6 +137,7 @@ new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t sta
     const std::uintptr_t low = g->stack_low + arch::guard_size;
     arch::tsan_forget(low, top - low);
   }
+  if (__builtin_expect(g->asan_stack != nullptr, 0)) runtime::unpoison_above(g, g->asan_stack);
   if (__builtin_expect(size > (g->stack_high - g->stack_low) / 4 || align > arch::page_size, 0)) {
     const std::size_t unit = std::max(align, cache_line);
     g->closure = std::aligned_alloc(unit, (size + unit - 1) / unit * unit);

@@ -145,7 +145,6 @@ bool trim_depot(std::size_t budget) noexcept {
       backoff b;
       while (g->on_cpu.load(std::memory_order_acquire) != nullptr) b.wait();
       const std::uintptr_t top = reinterpret_cast<std::uintptr_t>(g) & ~(arch::page_size - 1);
-      arch::asan_unpoison(g->stack_low + arch::guard_size, top - g->stack_low - arch::guard_size);
       arch::discard_pages(g->stack_low + arch::guard_size, top);
       depot.lock.lock();
       push(depot.trimmed[c], g);

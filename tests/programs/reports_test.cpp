@@ -2,9 +2,10 @@
 // status, stdout and stderr, to the letter where they are not allowed to vary.
 //
 // An .expected file holds `key: value` lines (status; args, which replace MODE; env, any number;
-// signal, sent after 300 ms; repeat, how often to run it; within, milliseconds it may take;
-// sanitized, why it is left out under a sanitizer), then the sections `stdout:` and `stderr:`. A
-// section that is absent is not looked at. In a section
+// signal, sent after 300 ms (emulated, 3 s); repeat, how often to run it; within, milliseconds it
+// may take; sanitized, clang and emulated, why it is left out under a sanitizer, if compiled by
+// Clang, under qemu-user), then the sections `stdout:` and `stderr:`. A section that is absent is
+// not looked at. In a section
 //   <n>     stands for a decimal number, <*> for anything within the line,
 //   ...     alone on a line for any number of whole lines.
 // Each file is a test of its own, with RUNNEL_MAXPROCS 1, 2 and 8 unless its env sets that.
@@ -38,6 +39,8 @@ struct expectation {
   int repeat = 1;
   int within_ms = 0;
   std::string sanitized;
+  std::string clang;
+  std::string emulated;
   bool has_out = false;
   bool has_err = false;
   std::vector<std::string> out;
@@ -73,6 +76,10 @@ void read_header_line(expectation& e, const std::string& key, const std::string&
     e.within_ms = std::stoi(value);
   else if (key == "sanitized")
     e.sanitized = value;
+  else if (key == "clang")
+    e.clang = value;
+  else if (key == "emulated")
+    e.emulated = value;
   else
     throw std::runtime_error("unknown key: " + key);
 }
@@ -164,6 +171,16 @@ void check(const expectation& e, const program_result& r) {
   }
 }
 
+#if defined(RUNNEL_TEST_EMULATED)  // by qemu-user, see CMakeLists.txt
+constexpr bool emulated = true;
+#else
+constexpr bool emulated = false;
+#endif
+
+bool reports_deadlock(const expectation& e) {
+  return !e.err.empty() && e.err[0].starts_with("fatal error: all goroutines are asleep");
+}
+
 class report_test : public ::testing::Test {
  public:
   // procs 0: the expectation itself says how many
@@ -173,12 +190,20 @@ class report_test : public ::testing::Test {
   void TestBody() override {
     const expectation e = read_expectation(file_);
     if (runnel_test::under_sanitizer && !e.sanitized.empty()) GTEST_SKIP() << e.sanitized;
+#if defined(__clang__)
+    if (!e.clang.empty()) GTEST_SKIP() << e.clang;
+#endif
+    if (emulated && !e.emulated.empty()) GTEST_SKIP() << e.emulated;
+    if (emulated && reports_deadlock(e)) {
+      GTEST_SKIP()
+          << "the emulator has threads of its own, which for all we know may wake somebody";
+    }
     program_options options;
     options.env = e.env;
     if (procs_ > 0) options.env.push_back("RUNNEL_MAXPROCS=" + std::to_string(procs_));
     options.signal = e.signal;
-    options.signal_after = std::chrono::milliseconds(300);
-    for (int i = 0; i < e.repeat && !HasFailure(); ++i) {
+    options.signal_after = std::chrono::milliseconds(emulated ? 3000 : 300);
+    for (int i = 0; i < runnel_test::rounds(e.repeat) && !HasFailure(); ++i) {
       check(e, runnel_test::run_program(runnel_test::program_path(e.program), e.args, options));
     }
   }

@@ -362,7 +362,7 @@ int number(const char* text, const char* option) {
 options parse(int argc, char** argv) {
   options o;
   o.seed = std::random_device()() & 0xffffffffU;
-  for (int i = 1; i < argc; ++i) {
+  for (int i = 1; i < argc; i += 2) {
     const std::string name = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : "";
     if (name == "--seconds")
@@ -376,7 +376,6 @@ options parse(int argc, char** argv) {
                  name == "--help" ? stdout : stderr);
       std::exit(name == "--help" ? 0 : 2);
     }
-    ++i;
   }
   return o;
 }

@@ -299,9 +299,14 @@ RUNNEL_TEST_BOTH(chan, is_an_input_range) {
   const chan<int> c(10);
   for (int i = 0; i < 10; ++i) c.send(i);
   c.close();
+// Clang rejected libstdc++'s views, those of a vector as well, before 16.
+#if !defined(__clang__) || __clang_major__ >= 16
   std::vector<int> even;
   for (const int v : c | std::views::filter([](int i) { return i % 2 == 0; })) even.push_back(v);
   EXPECT_EQ(even, (std::vector<int>{0, 2, 4, 6, 8}));
+#else
+  EXPECT_EQ(std::ranges::distance(c), 10);
+#endif
 }
 
 RUNNEL_TEST_BOTH(chan, breaking_out_of_range_for_takes_no_further_value) {

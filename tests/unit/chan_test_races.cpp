@@ -107,10 +107,10 @@ RUNNEL_TEST_BOTH(chan_races, plain_threads_send_to_goroutines) {
   for (const std::size_t capacity : {std::size_t{0}, std::size_t{1}, std::size_t{10}}) {
     const chan<int> c(capacity);
     constexpr int threads = 4;
-    const int each = rounds(2000);
+    constexpr int each = rounds(2000);
     std::vector<std::thread> senders;
     for (int t = 0; t < threads; ++t) {
-      senders.emplace_back([c, each, t] {
+      senders.emplace_back([c, t] {
         for (int i = 0; i < each; ++i) c.send(t * each + i);
       });
     }

@@ -320,12 +320,12 @@ RUNNEL_TEST_BOTH(context, on_done_in_select) {
   crew one;
   std::atomic<int> handled{0};
   for (int i = 0; i < 5; ++i) {
-    one.go([&] {
+    one.go([&, &ctx = ctx] {  // named, because Clang captures no structured binding before 16
       EXPECT_EQ(runnel::select(runnel::on_recv(never), runnel::on_done(ctx, [&] { ++handled; })),
                 1U);
     });
   }
-  one.go([&] { ctx.done().recv(); });
+  one.go([&, &ctx = ctx] { ctx.done().recv(); });
   runnel_test::let_others_run();
   cancel();
   one.wait();

@@ -111,7 +111,7 @@ RUNNEL_TEST_BOTH(context_after_func, stop_against_the_end) {
     auto stop = runnel::after_func(ctx, [&] { ++ran; });
     {
       crew two;
-      two.go([&] { cancel(); });
+      two.go([&, &cancel = cancel] { cancel(); });  // Clang before 16 asks for it
       two.go([&] { stopped += stop() ? 1 : 0; });
     }
     EXPECT_TRUE(eventually([&] { return ran + stopped == 1; }));

@@ -249,7 +249,7 @@ RUNNEL_TEST_BOTH(pipeline, abandoned_and_cancelled_at_the_same_time) {
     auto [ctx, cancel] = with_cancel(background());
     auto out = generate(ctx, up_to(100)) | transform(3, square);
     crew two;
-    two.go([&] { cancel(); });
+    two.go([&, &cancel = cancel] { cancel(); });  // Clang before 16 asks for it
     two.go([&, mine = std::move(out)]() mutable {
       if (i % 2 == 0) mine.recv();
       mine = nullptr;

@@ -303,7 +303,7 @@ RUNNEL_TEST_BOTH(rate_limiter, wait_that_is_cancelled_gives_its_tokens_back) {
   EXPECT_TRUE(limiter.allow(2));
   auto [ctx, cancel] = runnel::with_cancel(runnel::background());
   crew other;
-  other.go([&] { EXPECT_EQ(limiter.wait(ctx, 3), runnel::errc::canceled); });
+  other.go([&, &ctx = ctx] { EXPECT_EQ(limiter.wait(ctx, 3), runnel::errc::canceled); });
   EXPECT_TRUE(runnel_test::eventually([&] { return limiter.tokens() < 0; }));
   cancel();
   other.wait();
@@ -317,7 +317,7 @@ RUNNEL_TEST_BOTH(rate_limiter, wait_ends_with_a_deadline_that_comes_too_soon_aft
   EXPECT_TRUE(limiter.allow());
   auto [ctx, cancel] = runnel::with_timeout(runnel::background(), 2h);
   crew other;
-  other.go([&] { EXPECT_EQ(limiter.wait(ctx), runnel::errc::canceled); });
+  other.go([&, &ctx = ctx] { EXPECT_EQ(limiter.wait(ctx), runnel::errc::canceled); });
   EXPECT_TRUE(runnel_test::eventually([&] { return limiter.tokens() < 0; }));
   cancel();
 }

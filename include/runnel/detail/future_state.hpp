@@ -5,14 +5,13 @@
 // closed by the producer, or at once if the outcome is there.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <runnel/chan.hpp>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/goexit_text.hpp>
@@ -144,9 +143,8 @@ void run_and_announce(future_state_of<R>& state, std::optional<Held>& held, Call
   } at_end{state, held};
   try {
     call();
-  } catch (const abi::__forced_unwind&) {
-    throw;
   } catch (...) {
+    if (caught_goexit()) throw;
     state.write_failure(std::current_exception());
   }
   at_end.written = true;

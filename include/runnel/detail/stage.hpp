@@ -15,13 +15,12 @@
 //    back, hence before the channel is closed.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <exception>
 #include <optional>
 #include <runnel/chan.hpp>
 #include <runnel/context.hpp>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/goexit_text.hpp>
@@ -132,9 +131,8 @@ class producer {
     } left_by_goexit{this};
     try {
       body();
-    } catch (const abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (caught_goexit()) throw;
       fail(std::current_exception());
     }
     left_by_goexit.self = nullptr;

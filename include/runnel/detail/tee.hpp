@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/select_core.hpp>
 #include <runnel/detail/stage.hpp>
 #include <utility>
@@ -91,9 +92,8 @@ void tee_loop(const recv_chan<T>& in, std::vector<producer<T>>& outs) {
     bool ended = false;
     while (const std::optional<T> v = receive_for_all(in, outs, ended)) send_to_all(outs, *v);
     for (const producer<T>& out : outs) out.inherit_error(in);
-  } catch (const abi::__forced_unwind&) {
-    throw;
   } catch (...) {
+    if (caught_goexit()) throw;
     for (const producer<T>& out : outs) out.fail(std::current_exception());
   }
 }

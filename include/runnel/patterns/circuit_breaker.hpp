@@ -1,12 +1,11 @@
 // Not calling what keeps failing.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/errc.hpp>
 #include <runnel/sync/mutex.hpp>
@@ -46,11 +45,8 @@ class circuit_breaker {
     attempt a(*this);
     try {
       return std::invoke(f);
-    } catch (const abi::__forced_unwind&) {
-      a.end = verdict::none;
-      throw;
     } catch (...) {
-      a.end = verdict::failure;
+      a.end = detail::caught_goexit() ? verdict::none : verdict::failure;
       throw;
     }
   }

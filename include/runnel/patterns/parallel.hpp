@@ -1,13 +1,12 @@
 // A loop whose rounds run at the same time.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <exception>
 #include <functional>
 #include <iterator>
 #include <mutex>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/goexit_text.hpp>
@@ -37,9 +36,8 @@ class parallel_loop {
     try {
       while (run_next()) {
       }
-    } catch (const abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (detail::caught_goexit()) throw;
       fail(std::current_exception());
     }
     left_by_goexit.self = nullptr;

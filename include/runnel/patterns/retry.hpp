@@ -1,13 +1,12 @@
 // Trying again.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <runnel/context.hpp>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <system_error>
 #include <type_traits>
@@ -60,9 +59,8 @@ auto retry(const context& ctx, backoff how, F&& f) -> std::invoke_result_t<F&> {
     std::exception_ptr failure;
     try {
       return std::invoke(f);
-    } catch (const abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (detail::caught_goexit()) throw;
       failure = std::current_exception();
     }
     // Outside of the handler: a goroutine that parks in one takes the exception along.

@@ -1,8 +1,6 @@
 // A fixed number of goroutines that work off a queue of jobs.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

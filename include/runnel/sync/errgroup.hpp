@@ -1,12 +1,11 @@
 // Goroutines that work on one task and fail together.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <exception>
 #include <optional>
 #include <runnel/chan.hpp>
 #include <runnel/context.hpp>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/spawn.hpp>
 #include <runnel/sync/once.hpp>
@@ -124,9 +123,8 @@ class errgroup::job {
       } else {
         (*f_)();
       }
-    } catch (const abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (detail::caught_goexit()) throw;
       group_->failed(std::current_exception());
     }
   }

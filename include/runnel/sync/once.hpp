@@ -1,13 +1,12 @@
 // Doing something exactly once.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <type_traits>
@@ -126,11 +125,13 @@ class once_value_of {
       } else {
         value_.emplace(std::invoke(*f_));
       }
-    } catch (abi::__forced_unwind&) {
-      error_ = std::make_exception_ptr(panic("sync: function given to once_value ended by goexit"));
-      throw;
     } catch (...) {
       error_ = std::current_exception();
+      if (caught_goexit()) {
+        error_ =
+            std::make_exception_ptr(panic("sync: function given to once_value ended by goexit"));
+        throw;
+      }
     }
   }
 

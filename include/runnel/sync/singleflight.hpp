@@ -1,13 +1,12 @@
 // Doing the same thing only once at a time.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <runnel/detail/caught_goexit.hpp>
 #include <runnel/go.hpp>
 #include <runnel/sync/latch.hpp>
 #include <runnel/sync/mutex.hpp>
@@ -93,9 +92,8 @@ class singleflight {
       } else {
         c.value.emplace(std::invoke(f));
       }
-    } catch (const abi::__forced_unwind&) {
-      throw;  // goexit: neither value nor error tells the others
     } catch (...) {
+      if (detail::caught_goexit()) throw;  // neither value nor error tells the others
       c.error = std::current_exception();
     }
   }
