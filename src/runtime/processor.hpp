@@ -138,10 +138,9 @@ RUNNEL_INLINE void processor::prefetch_after(std::uint32_t h) const noexcept {
   __builtin_prefetch(far);
   if (near == nullptr) return;
   // Its last machine may still be writing it; then the hint is useless, no more.
-  const auto* stack =
-      reinterpret_cast<const char*>(__atomic_load_n(&near->context.sp, __ATOMIC_RELAXED));
-  __builtin_prefetch(stack);
-  __builtin_prefetch(stack + detail::cache_line);
+  const std::uintptr_t stack = __atomic_load_n(&near->context.sp, __ATOMIC_RELAXED);
+  __builtin_prefetch(reinterpret_cast<const void*>(stack));
+  __builtin_prefetch(reinterpret_cast<const void*>(stack + detail::cache_line));
 }
 
 RUNNEL_INLINE goroutine* processor::pick_locked() noexcept {
