@@ -31,8 +31,9 @@ std::atomic<bool> unwatched{false};
 
 enum class verdict : std::uint8_t { alive, ask_again, deadlock };
 
-/// Sanitizers and debuggers' helpers run threads that block every signal and never call anybody.
-bool is_ambient(const char* tid) noexcept {
+/// Sanitizers run threads that block every signal and never call anybody, from the start of the
+/// program on. (A thread of the program's own blocks every signal, too, while it starts.)
+bool is_ambient(const char* tid, pid_t number) noexcept {
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%s/status", tid);
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -47,7 +48,7 @@ bool is_ambient(const char* tid) noexcept {
   const unsigned long long set = std::strtoull(blocked + 7, nullptr, 16);
   // SIGKILL and SIGSTOP cannot be blocked, glibc keeps 32 and 33 to itself; the rest below 32 all.
   constexpr unsigned long long ordinary = 0x7ffffffeULL & ~(1ULL << 8) & ~(1ULL << 18);
-  return under_sanitizer() && (set & ordinary) == ordinary;
+  return under_sanitizer() && is_older_than_runtime(number) && (set & ordinary) == ordinary;
 }
 
 /// Threads of the process that are neither ours nor asleep in the library.
@@ -58,7 +59,7 @@ bool foreign_threads_alive() noexcept {
   while (const dirent* entry = readdir(dir)) {
     if (entry->d_name[0] == '.') continue;
     const auto tid = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10));
-    if (!is_runtime_thread(tid) && !is_blocked_thread(tid) && !is_ambient(entry->d_name)) {
+    if (!is_runtime_thread(tid) && !is_blocked_thread(tid) && !is_ambient(entry->d_name, tid)) {
       alive = true;
       break;
     }

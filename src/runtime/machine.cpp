@@ -218,6 +218,10 @@ bool create_machine(processor* p, bool searching) noexcept {
 
 void note_runtime_thread(pid_t tid) noexcept { sysmon_tid.store(tid, std::memory_order_relaxed); }
 
+bool is_older_than_runtime(pid_t tid) noexcept {
+  return tid < sysmon_tid.load(std::memory_order_relaxed);
+}
+
 bool is_runtime_thread(pid_t tid) noexcept {
   if (tid == sysmon_tid.load(std::memory_order_relaxed)) return true;
   for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
