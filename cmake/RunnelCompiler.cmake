@@ -35,8 +35,9 @@ if(PROJECT_IS_TOP_LEVEL AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(RUNNEL_CCACHE ccache)
   mark_as_advanced(RUNNEL_CCACHE)
   if(RUNNEL_CCACHE)
-    # Without the directory in the hash, the build directories share what they compile alike.
-    set(CMAKE_CXX_COMPILER_LAUNCHER
-        "${CMAKE_COMMAND};-E;env;CCACHE_NOHASHDIR=1;${RUNNEL_CCACHE}")
+    # Without the directory in the hash the build directories share what they compile alike; with paths made relative
+    # to the tree, so do clones.
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND};-E;env;CCACHE_NOHASHDIR=1;CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}"
+        CCACHE_ABSSTDERR=1 ${RUNNEL_CCACHE})
   endif()
 endif()

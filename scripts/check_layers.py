@@ -24,7 +24,7 @@ LAYERS = [
     (7, "patterns", [
         "src/patterns/*", "include/runnel/patterns.hpp", "include/runnel/patterns/*", "include/runnel/rate.hpp",
         "include/runnel/detail/stage.hpp", "include/runnel/detail/tee.hpp",
-        "*/errgroup.?pp", "*/singleflight.?pp", "*/weighted_semaphore.?pp"]),
+        "*/errgroup.?pp", "src/sync/once_*.cpp", "*/singleflight.?pp", "*/weighted_semaphore.?pp"]),
     (6, "future", ["include/runnel/future.hpp", "include/runnel/detail/future_*"]),
     (5, "context", ["src/context/*", "include/runnel/context.hpp", "include/runnel/errc.hpp",
                     "include/runnel/detail/context_*"]),
@@ -32,7 +32,7 @@ LAYERS = [
     (4, "select cases", ["include/runnel/sync/select_cases.hpp"]),  # where sync and select meet
     (3, "chan", ["src/chan/*", "include/runnel/chan.hpp", "include/runnel/select.hpp", "include/runnel/detail/chan_*",
                  "include/runnel/detail/select_*"]),
-    (3, "sync", ["src/sync/*", "include/runnel/sync/*"]),
+    (3, "sync", ["src/sync/*", "include/runnel/sync/*", "include/runnel/detail/read_bias.hpp"]),
     (2, "runtime", ["src/runtime/*", "include/runnel/go.hpp", "include/runnel/runtime.hpp"]),
     (1, "arch", ["src/arch/*"]),
     (0, "detail", ["include/runnel/detail/*"]),

@@ -9,6 +9,9 @@ A snippet is a fenced block marked cpp. What is done with it:
     ```cpp norun      as the first, but not run
     ```cpp exit=2     as the first; has to end with this status
     ```cpp fails      as the first, but must not compile
+    ```cpp race       as the first, built and run as `runnel run -race` does; it has to end with a
+                      report, of which what the page shows is a part
+    ```cpp asan       the same for `runnel run -asan`
 
 All fragments of a page are compiled as one program (with <runnel/runnel.hpp>, the usual headers of
 the standard library and std::chrono_literals) and run one by one. A comment that begins with
@@ -28,6 +31,8 @@ import subprocess
 import sys
 
 TIME_LIMIT = 60
+
+SANITIZERS = {"race": ["-fsanitize=thread"], "asan": ["-fsanitize=address,undefined"]}
 
 PRELUDE = """\
 #include <runnel/runnel.hpp>
@@ -67,7 +72,7 @@ class Snippet:
             if mark.startswith("exit="):
                 self.status = int(mark.removeprefix("exit="))
                 self.marks.remove(mark)
-        unknown = self.marks - {"fragment", "file", "norun", "fails"}
+        unknown = self.marks - {"fragment", "file", "norun", "fails", *SANITIZERS}
         if unknown:
             raise ValueError(f"{self.place()}: unknown mark {' '.join(sorted(unknown))}")
 
@@ -78,6 +83,10 @@ class Snippet:
         return "fragment" in self.marks or not (
             "file" in self.marks or re.search(r"\bint\s+main\s*\(", self.text)
         )
+
+    def sanitizer(self):
+        """Which sanitizer is to report it, or None."""
+        return next((mark for mark in SANITIZERS if mark in self.marks), None)
 
     def located(self, text):
         """The text, as the compiler will know where it stands."""
@@ -162,22 +171,27 @@ class Checker:
         self.args, self.root = args, root
         self.failures = []
 
-    def compile(self, name, source, link=()):
+    def compile(self, name, source, link=(), sanitizer=None):
         """The program made of the source, or None and the compiler's messages."""
-        path = self.args.work / f"{name}.cpp"
+        path = self.args.work.resolve() / f"{name}.cpp"
         path.write_text(source, encoding="utf-8")
-        program = path.with_suffix("")
-        command = [
-            *self.args.compiler.split(), "-std=c++20", "-O1", "-g", "-pthread",
-            "-I", str(self.root / "include"), str(path), "-o", str(program),
-            str(self.args.library), *link, "-ldl",
+        program, binary = path.with_suffix(""), path.with_suffix(".o")
+        compiler = [*self.args.compiler.split(), "-pthread", "-g", *SANITIZERS.get(sanitizer, ())]
+        library = self.args.race_library if sanitizer == "race" else self.args.library
+        ccache = shutil.which("ccache")  # which knows nothing of linking
+        include = str(self.root / "include")
+        steps = [
+            [*([ccache] if ccache else []), *compiler, "-std=c++20", "-O1", "-I", include, "-c", path.name, "-o", binary.name],
+            [*compiler, binary.name, "-o", program.name, str(library.resolve()), *link, "-ldl"],
         ]
-        ccache = shutil.which("ccache")
-        result = subprocess.run(
-            ([ccache] if ccache else []) + command,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False,
-        )
-        return (program, "") if result.returncode == 0 else (None, result.stdout)
+        for step in steps:
+            result = subprocess.run(
+                step, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False,
+                cwd=path.parent, env={**os.environ, "CCACHE_NOHASHDIR": "1", "CCACHE_BASEDIR": str(self.root)},
+            )
+            if result.returncode != 0:
+                return None, result.stdout
+        return program, ""
 
     def run(self, snippet, command):
         try:
@@ -189,12 +203,19 @@ class Checker:
         except subprocess.TimeoutExpired:
             self.failures.append(f"{snippet.place()}: did not end within {TIME_LIMIT} s")
             return
-        if result.returncode != snippet.status:
+        wanted = snippet.output
+        if snippet.sanitizer():
+            wanted = f"...\n{wanted or ''}...\n"
+            if result.returncode == 0:
+                self.failures.append(f"{snippet.place()}: nothing was reported\n{result.stdout}")
+                return
+        elif result.returncode != snippet.status:
             self.failures.append(
                 f"{snippet.place()}: ended with status {result.returncode}, not {snippet.status}\n{result.stdout}")
-        elif snippet.output is not None and not matches(snippet.output, result.stdout):
+            return
+        if wanted is not None and not matches(wanted, result.stdout):
             self.failures.append(
-                f"{snippet.place()}: printed\n{result.stdout}\nwhere the page shows\n{snippet.output}")
+                f"{snippet.place()}: printed\n{result.stdout}\nwhere the page shows\n{wanted}")
 
     def check_alone(self, name, snippet):
         if snippet.is_fragment():
@@ -205,14 +226,26 @@ class Checker:
             if "file" in snippet.marks and "int main" not in snippet.text:
                 source = PRELUDE + source + "\nint main() {}\n"
         link = re.findall(r"^// runnel: link: (.*)$", snippet.text, re.MULTILINE)
-        program, messages = self.compile(name, source, " ".join(link).split())
+        sanitizer = snippet.sanitizer()
+        runs = not snippet.marks & {"norun", "file"}
+        if sanitizer and not self.args.race_library:
+            sanitizer, runs = None, False
+        program, messages = self.compile(name, source, " ".join(link).split(), sanitizer)
         if "fails" in snippet.marks:
             if program:
                 self.failures.append(f"{snippet.place()}: compiles, and must not")
         elif program is None:
             self.failures.append(f"{snippet.place()}: does not compile\n{messages}")
-        elif not snippet.marks & {"norun", "file"}:
-            self.run(snippet, [str(program)])
+        elif runs:
+            self.run(snippet, [*self.fixed_addresses(sanitizer), str(program)])
+
+    @staticmethod
+    def fixed_addresses(sanitizer):
+        """ThreadSanitizer does not get along with the randomised addresses of some kernels."""
+        if sanitizer != "race" or not shutil.which("setarch"):
+            return []
+        allowed = subprocess.run(["setarch", "-R", "true"], stderr=subprocess.DEVNULL, check=False)
+        return ["setarch", "-R"] if allowed.returncode == 0 else []
 
     def check_fragments(self, name, fragments, hidden):
         """All of them as one program; its argument says which is to run."""
@@ -243,6 +276,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, required=True, help="where the programs are built")
     parser.add_argument("--compiler", default="c++")
     parser.add_argument("--library", type=pathlib.Path, required=True, help="librunnel.a or .so")
+    parser.add_argument("--race-library", type=pathlib.Path, help="librunnel_race.a; without it what a sanitizer is to report is only compiled")
     parser.add_argument("page", type=pathlib.Path)
     args = parser.parse_args()
     root = pathlib.Path(__file__).resolve().parent.parent
@@ -257,7 +291,7 @@ def main():
         print(error)
         return 1
     checker = Checker(args, root)
-    together = [s for s in snippets if s.is_fragment() and "fails" not in s.marks]
+    together = [s for s in snippets if s.is_fragment() and not s.marks & {"fails", *SANITIZERS}]
     for number, snippet in enumerate(s for s in snippets if s not in together):
         checker.check_alone(f"{stem}_{number}", snippet)
     if together:

@@ -104,8 +104,9 @@ class chan_iterator {
   RUNNEL_NOINLINE explicit chan_iterator(chan_handle handle) : handle_(std::move(handle)) {
     ++*this;
   }
-  chan_iterator(chan_iterator&&) = default;
-  chan_iterator& operator=(chan_iterator&&) = default;
+  chan_iterator(chan_iterator&&) noexcept(std::is_nothrow_move_constructible_v<T>) = default;
+  chan_iterator& operator=(chan_iterator&&) noexcept(
+      std::is_nothrow_move_constructible_v<T>&& std::is_nothrow_move_assignable_v<T>) = default;
 
   T&& operator*() const noexcept { return std::move(*value_); }
   RUNNEL_INLINE chan_iterator& operator++() {
@@ -203,6 +204,7 @@ class receiving : public Base {
  public:
   using value_type = T;
   using iterator = chan_iterator<T>;
+  using sentinel = std::default_sentinel_t;
 
   /// Receives the next value. Blocks until there is one or the channel is closed; on nil for ever.
   /// Receivers that wait are served first come, first served. Empty once closed and drained.
@@ -224,7 +226,7 @@ class receiving : public Base {
   /// For `for (T v : ch)`: receives until the channel is closed and drained. begin() blocks for the
   /// first value. The loop variable may be T, T&& or const T&. An input range.
   iterator begin() const { return iterator(*this); }
-  std::default_sentinel_t end() const noexcept { return {}; }
+  sentinel end() const noexcept { return {}; }
 
  protected:
   using Base::Base;
@@ -235,6 +237,7 @@ class receiving<void, Base> : public Base {
  public:
   using value_type = std::monostate;
   using iterator = chan_iterator<void>;
+  using sentinel = std::default_sentinel_t;
 
   /// See receiving<T>::recv. False once closed and drained.
   RUNNEL_INLINE bool recv() const { return chan_recv_void(this->core_); }
@@ -242,7 +245,7 @@ class receiving<void, Base> : public Base {
   chan_status try_recv() const { return chan_try_recv_void(this->core_); }
   /// Iterating yields std::monostate.
   iterator begin() const { return iterator(*this); }
-  std::default_sentinel_t end() const noexcept { return {}; }
+  sentinel end() const noexcept { return {}; }
 
  protected:
   using Base::Base;

@@ -29,8 +29,9 @@ namespace runnel {
 
 /// Writes the state and stack of the caller, of all other goroutines and of plain threads blocked
 /// in the library, while the program goes on: each stack is that of a moment, not all of the same
-/// one. Of more than 100 goroutines the oldest 100 are shown and the rest counted. Takes
-/// milliseconds; with much debug information to read, seconds. Threads running goroutines are
+/// one. In the order of their ids; of more than 10 000 goroutines the oldest 10 000 are shown and
+/// the rest counted, as in every report. Takes milliseconds; with much debug information to read,
+/// seconds. Threads running goroutines are
 /// interrupted by a real-time signal to have their stacks: system calls that cannot be restarted,
 /// such as poll and nanosleep, may end with EINTR there. Throws std::bad_alloc, and what `out`
 /// throws. Go: runtime.Stack(buf, true).

@@ -10,13 +10,16 @@
 #include <exception>
 #include <functional>
 #include <future>
+#include <memory>
 #include <runnel/chan.hpp>
 #include <runnel/detail/deadline.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/future_state.hpp>
 #include <runnel/detail/goexit_text.hpp>
+#include <runnel/detail/goroutine_local.hpp>
 #include <runnel/detail/select_core.hpp>
 #include <runnel/detail/spawn.hpp>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -180,6 +183,11 @@ class promise {
  public:
   /// Throws std::bad_alloc.
   promise() : state_(new state_type) {}
+  /// With what it shares with its future in memory from the allocator. (A channel that done() makes
+  /// is not.) Throws what allocating does.
+  template <class Alloc>
+  promise(std::allocator_arg_t, const Alloc& alloc)
+      : state_(detail::allocated_future_state<R, Alloc>::make(alloc)) {}
   promise(promise&& other) noexcept
       : state_(std::move(other.state_)),
         retrieved_(std::exchange(other.retrieved_, false)),
@@ -218,35 +226,79 @@ class promise {
   /// Sets the result: set_value() for void, set_value(R&) for a reference, else a value that makes
   /// an R. Never blocks; all who wait wake up. Throws std::future_error(promise_already_satisfied,
   /// no_state), and what making the R throws; then it can be set again.
-  void set_value() requires std::is_void_v<R> { set(); }
+  void set_value() requires std::is_void_v<R> { set<now>(); }
   template <class V = R>
   requires(!std::is_reference_v<R> && std::is_convertible_v<V&&, R>) void set_value(V&& value) {
-    set(std::forward<V>(value));
+    set<now>(std::forward<V>(value));
   }
   template <class V>
   requires std::is_same_v<V&, R>
-  void set_value(V& value) { set(value); }
+  void set_value(V& value) { set<now>(value); }
 
   /// Sets an exception as the result. As set_value.
-  void set_exception(std::exception_ptr e) {
-    claim();
-    state_->write_failure(std::move(e));
-    state_->set_ready();
+  void set_exception(std::exception_ptr e) { fail<now>(std::move(e)); }
+
+  /// As set_value, but those who wait are told only when the calling goroutine, or plain thread,
+  /// ends: after its function and what that held, among its goroutine_locals as if this were the
+  /// last of them, so those that it had before are still there. Throws std::bad_alloc, too; then it
+  /// can be set again. Synchronizes: the end so far → get().
+  void set_value_at_thread_exit() requires std::is_void_v<R> { set<at_exit>(); }
+  template <class V = R>
+  requires(!std::is_reference_v<R> &&
+           std::is_convertible_v<V&&, R>) void set_value_at_thread_exit(V&& value) {
+    set<at_exit>(std::forward<V>(value));
   }
+  template <class V>
+  requires std::is_same_v<V&, R>
+  void set_value_at_thread_exit(V& value) { set<at_exit>(value); }
+
+  /// As set_exception, told as by set_value_at_thread_exit.
+  void set_exception_at_thread_exit(std::exception_ptr e) { fail<at_exit>(std::move(e)); }
 
  private:
-  template <class... V>
+  enum told { now, at_exit };
+
+  /// Makes a claim undone unless the result has been set.
+  struct undo {
+    promise* p;
+    ~undo() {
+      if (p != nullptr) p->satisfied_.store(false, std::memory_order_relaxed);
+    }
+  };
+
+  template <told When, class... V>
   void set(V&&... value) {
     claim();
-    struct undo {
-      promise* p;
-      ~undo() {
-        if (p != nullptr) p->satisfied_.store(false, std::memory_order_relaxed);
-      }
-    } u{this};
+    undo u{this};
     state_->write(std::forward<V>(value)...);
+    announce<When>();
     u.p = nullptr;
-    state_->set_ready();
+  }
+  template <told When>
+  void fail(std::exception_ptr e) {
+    claim();
+    undo u{this};
+    if constexpr (When == at_exit) {
+      announce<When>();  // first: it may fail, and nobody is told before this call has ended
+      state_->write_failure(std::move(e));
+    } else {
+      state_->write_failure(std::move(e));
+      announce<When>();
+    }
+    u.p = nullptr;
+  }
+  template <told When>
+  void announce() {
+    if constexpr (When == now) {
+      state_->set_ready();
+    } else {
+      detail::state_ref<state_type> kept(state_);
+      detail::add_local(kept.get(), kept.get(), [](void* s) {
+        const detail::state_ref<state_type> own(static_cast<state_type*>(s));
+        own->set_ready();
+      });
+      kept.release();
+    }
   }
   void claim() {
     if (!state_) throw std::future_error(std::future_errc::no_state);
@@ -277,6 +329,19 @@ auto async(F&& f, A&&... args)
   return detail::future_access::make(state);
 }
 
+/// The same for code that names a policy, as std::async lets it; what it asks for is a goroutine.
+/// One that names launch::deferred alone asks for something else: std::system_error
+/// (std::errc::not_supported).
+template <class F, class... A>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+auto async(std::launch policy, F&& f, A&&... args)
+    -> future<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
+  if ((policy & std::launch::async) != std::launch::async) {
+    throw std::system_error(std::make_error_code(std::errc::not_supported), "launch::deferred");
+  }
+  return runnel::async(std::forward<F>(f), std::forward<A>(args)...);
+}
+
 namespace detail {
 
 /// A select case that is ready when a future is.
@@ -289,12 +354,7 @@ class ready_case {
         owned_(std::move(owned)),
         handler_(std::forward<F>(handler)) {}
 
-  void prepare(select_record& r) noexcept {
-    r.object = state_;
-    r.slot = nullptr;
-    r.ops = &future_state::ops;
-    r.kind = select_kind::object;
-  }
+  void prepare(select_record& r) noexcept { r.wait_for(state_, &future_state::ops); }
   void finish(const select_record&) {
     state_->wait();  // does not block; for the ordering
     if constexpr (std::is_invocable_v<F&>) {
@@ -330,3 +390,6 @@ auto on_ready(const shared_future<R>& f, F&& handler = {}) {
 }
 
 }  // namespace runnel
+
+template <class R, class Alloc>
+struct std::uses_allocator<runnel::promise<R>, Alloc> : std::true_type {};

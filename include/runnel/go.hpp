@@ -2,6 +2,11 @@
 //
 // A goroutine is a function that runs concurrently with its caller on a stack of its own. Millions
 // may exist; the runtime runs them on max_procs() processors and starts by itself at first use.
+//
+// A goroutine may go on in another OS thread after anything that blocks. errno goes with it, but
+// the compiler takes its address to be the same throughout a function, so that one which reads
+// errno after a call that blocked may read the other thread's. Read it right after the call that
+// sets it and before anything that can block, or in a function of its own that is not inlined.
 #pragma once
 
 #include <concepts>
@@ -156,15 +161,16 @@ template <class R>
 class outcome {
  public:
   template <class F>
-  void capture(F& f) {
+  void capture(F&& f) {
     try {
       if constexpr (std::is_void_v<R>) {
-        f();
+        std::invoke(std::forward<F>(f));
         done_ = true;
       } else if constexpr (std::is_reference_v<R>) {
-        value_ = std::addressof(f());
+        R result = std::invoke(std::forward<F>(f));
+        value_ = std::addressof(result);
       } else {
-        value_.emplace(f());
+        value_.emplace(std::invoke(std::forward<F>(f)));
       }
     } catch (...) {
       if (detail::caught_goexit()) throw;  // nothing was captured, which get() reports
@@ -197,10 +203,12 @@ class outcome {
 
 }  // namespace detail
 
-/// Runs f on a new goroutine and waits for it. Returns what f returned; an exception that leaves f
-/// is rethrown here; if f ends by goexit: panic("goexit called in a goroutine that was waited
-/// for"). Blocks. Throws std::bad_alloc. Synchronizes: call → start of f; end of f → return.
-/// Typically in main: `return runnel::run([] { ...; return 0; });`
+/// Runs f, as the kind of value it was passed as, on a new goroutine and waits for it. Returns what
+/// f returned, a reference too, which must not be to something that ended with f; an exception that
+/// leaves f is rethrown here; if f ends by goexit: panic("goexit called in a goroutine that was
+/// waited for"). Blocks until f has ended, which may refer to the caller's variables; to wait less
+/// long use async and on_ready. Throws std::bad_alloc. Synchronizes: call → start of f; end of f →
+/// return. Typically in main: `return runnel::run([] { ...; return 0; });`
 template <class F>
 auto run(F&& f) -> std::invoke_result_t<F> {
   using result = std::invoke_result_t<F>;
@@ -212,7 +220,7 @@ auto run(F&& f) -> std::invoke_result_t<F> {
       detail::completion& c;
       ~signal() { c.complete(); }
     } at_end{finished};
-    out.capture(f);
+    out.capture(std::forward<F>(f));
   });
   finished.wait();
   return out.get();

@@ -88,7 +88,7 @@ class reservation {
  public:
   /// False if more was asked for than the bucket holds: then nothing was set aside.
   bool ok() const noexcept { return grant_.ok; }
-  /// How long from now until one may act; zero: at once; nanoseconds::max() if !ok().
+  /// How long from now until one may act; zero: at once; nanoseconds::max(): never, or !ok().
   RUNNEL_API std::chrono::nanoseconds delay() const noexcept;
   /// Will not be used: gives back what can be given back, considering those who reserved later.
   RUNNEL_API void cancel();

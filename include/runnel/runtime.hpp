@@ -1,4 +1,9 @@
 // The runtime as a whole: processors, counts, counters.
+//
+// Signals. The threads that run goroutines block what the thread blocked that first used the
+// library (with ThreadSanitizer all): who means to wait for signals (sigwait, signalfd) blocks them
+// before that, as before starting any thread. SIGQUIT, unless the program handles it, ends it with
+// a dump of all goroutines. A handler may neither block nor wake anybody, here as anywhere.
 #pragma once
 
 #include <cstddef>

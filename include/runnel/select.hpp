@@ -11,16 +11,14 @@
 //  - Of several ready cases one is chosen uniformly at random; the others have no effect. otherwise
 //    is chosen only if at one moment none was ready.
 //  - A handler runs after the select has committed, outside every lock, in the calling goroutine.
-//  It
-//    may throw, block and select again.
+//    It may throw, block and select again.
 //  - A case on a nil channel is never ready. A send case on a closed channel throws
 //    panic("send on closed channel"). The same channel may be in several cases, sending and
 //    receiving; a select never meets itself.
 //  - An lvalue channel, handler or output is referred to, not copied; the channel's reference count
 //    is left alone.
 //  - Nothing is allocated by a select of any number of cases given as arguments, nor by a span of
-//  up
-//    to 16.
+//    up to 16.
 // Synchronizes: the chosen case as its send, receive, lock, ... does; otherwise and time-outs do
 // not. Complexity: linear in the number of cases; a select that has to wait sorts them by address.
 #pragma once
@@ -34,6 +32,7 @@
 #include <runnel/detail/select_chan.hpp>
 #include <runnel/detail/select_core.hpp>
 #include <span>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -53,13 +52,17 @@ auto on_recv(C&& c) {
   }
 }
 
-/// Receives from c into what `to` is:
-///   T& out                  assigned; T{} when c is closed and drained      Go: case out = <-c:
-///   std::optional<T>& out   assigned; empty when c is closed and drained    Go: case out, ok =
-///   <-c: f(T)                    called; with T{} when c is closed and drained f(std::optional<T>)
-///   called; with an empty one when c is closed and drained f()                     called; the
-///   value is dropped
-/// A generic callable gets a T. For chan<void>: f(). What moving a T throws comes out of select.
+/// Receives from c into what `to` is; the second text is for when c is closed and drained:
+///
+///   T& out                  assigned; T{}           Go: case out = <-c:
+///   std::optional<T>& out   assigned; empty         Go: case out, ok = <-c:
+///   f(T)                    called; with T{}
+///   f(std::optional<T>)     called; with none
+///   f()                     called; the value is dropped
+///
+/// What f takes is told by the type of its first parameter, through std::function, std::ref and
+/// std::bind, too; a callable without one, since generic or overloaded, gets a T. For chan<void>:
+/// f(). What moving a T throws comes out of select.
 template <detail::chan_that_receives C, class To>
 auto on_recv(C&& c, To&& to) {
   using T = detail::carried<C>;
@@ -129,6 +132,18 @@ auto otherwise(F&& f = {}) {
   return detail::otherwise_case<F>(std::forward<F>(f));
 }
 
+namespace detail {
+
+/// A case with something to do around the wait: before_wait, once all cases are prepared, and
+/// after_wait, when the wait is over, also by an exception, and no handler has been called yet.
+template <class C>
+concept case_around_wait = requires(C& c) {
+  c.before_wait();
+  c.after_wait();
+};
+
+}  // namespace detail
+
 /// Any one case, for selects whose number of cases is known only at run time. Made implicitly from
 /// what on_recv, on_send, ... return; owns the channel, the value and the handler (but not what an
 /// output refers to). Move-only. May be used for any number of selects: a value to be sent is
@@ -139,12 +154,13 @@ class select_case {
 
  public:
   template <detail::select_case_like C>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): does not see the requires-clause
   requires(!std::is_lvalue_reference_v<C> && !std::is_same_v<C, select_case>) select_case(C&& c) {
     using owned = owned_t<C>;
     if constexpr (fits<owned>) {
-      ::new (static_cast<void*>(space_)) owned(std::move(c).owned());
+      ::new (static_cast<void*>(space_)) owned(std::forward<C>(c).owned());
     } else {
-      ::new (static_cast<void*>(space_)) owned*(new owned(std::move(c).owned()));
+      ::new (static_cast<void*>(space_)) owned*(new owned(std::forward<C>(c).owned()));
     }
     how_ = &how_to<owned>;
   }
@@ -167,11 +183,19 @@ class select_case {
   // For select.
   void prepare(detail::select_record& r) noexcept { how_->prepare(space_, r); }
   void finish(const detail::select_record& r) { how_->finish(space_, r); }
+  void before_wait() {
+    if (how_->before_wait != nullptr) how_->before_wait(space_);
+  }
+  void after_wait() {
+    if (how_->after_wait != nullptr) how_->after_wait(space_);
+  }
 
  private:
   struct functions {
     void (*prepare)(void* space, detail::select_record& r) noexcept;
     void (*finish)(void* space, const detail::select_record& r);
+    void (*before_wait)(void* space);  // null: nothing to do, as with after_wait
+    void (*after_wait)(void* space);
     void (*relocate)(void* to, void* from) noexcept;
     void (*destroy)(void* space) noexcept;
   };
@@ -207,16 +231,49 @@ class select_case {
     }
   }
   template <class Owned>
-  static constexpr functions how_to{
-      [](void* p, detail::select_record& r) noexcept { get<Owned>(p).prepare(r); },
-      [](void* p, const detail::select_record& r) { get<Owned>(p).finish(r); }, &relocate<Owned>,
-      &destroy<Owned>};
+  static constexpr functions how_to = [] {
+    functions how{[](void* p, detail::select_record& r) noexcept { get<Owned>(p).prepare(r); },
+                  [](void* p, const detail::select_record& r) { get<Owned>(p).finish(r); },
+                  nullptr,
+                  nullptr,
+                  &relocate<Owned>,
+                  &destroy<Owned>};
+    if constexpr (detail::case_around_wait<Owned>) {
+      how.before_wait = [](void* p) { get<Owned>(p).before_wait(); };
+      how.after_wait = [](void* p) { get<Owned>(p).after_wait(); };
+    }
+    return how;
+  }();
 
   alignas(std::max_align_t) std::byte space_[space];
   const functions* how_;
 };
 
 namespace detail {
+
+/// Does that for those of the cases that have it.
+template <class... Cases>
+class around_wait {
+ public:
+  explicit around_wait(Cases&... cases) : cases_(cases...) {
+    for_each([](auto& c) { c.before_wait(); });
+  }
+  ~around_wait() {
+    for_each([](auto& c) { c.after_wait(); });
+  }
+  around_wait(const around_wait&) = delete;
+  around_wait& operator=(const around_wait&) = delete;
+
+ private:
+  template <class F>
+  void for_each(F f) {
+    const auto one = [&]<class C>(C& c) {
+      if constexpr (case_around_wait<C>) f(c);
+    };
+    std::apply([&](Cases&... cases) { (one(cases), ...); }, cases_);
+  }
+  std::tuple<Cases&...> cases_;
+};
 
 template <bool Ordered, class... Cases>
 std::size_t select_by_engine(std::size_t first, Cases&... cases) {
@@ -225,7 +282,13 @@ std::size_t select_by_engine(std::size_t first, Cases&... cases) {
   alignas(chan_waiter) std::byte space[n * select_space];
   std::size_t i = 0;
   (cases.prepare(records[i++]), ...);
-  const std::size_t chosen = select_run(records.data(), n, space, Ordered, first);
+  std::size_t chosen = 0;
+  if constexpr ((case_around_wait<Cases> || ...)) {
+    const around_wait surroundings(cases...);
+    chosen = select_run(records.data(), n, space, Ordered, first);
+  } else {
+    chosen = select_run(records.data(), n, space, Ordered, first);
+  }
   i = 0;
   ((chosen == i++ ? cases.finish(records[chosen]) : void()), ...);
   return chosen;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <runnel/chan.hpp>
 #include <runnel/detail/config.hpp>
+#include <runnel/detail/deadline.hpp>
 #include <runnel/detail/detached_function.hpp>
 #include <runnel/detail/duration.hpp>
 #include <runnel/detail/fatal.hpp>
@@ -20,8 +21,6 @@
 namespace runnel {
 
 namespace detail {
-
-RUNNEL_API void sleep_until_steady(steady_time t);
 
 template <class Rep, class Period>
 steady_time from_now(const std::chrono::duration<Rep, Period>& d) {
@@ -40,7 +39,8 @@ std::chrono::nanoseconds interval(const std::chrono::duration<Rep, Period>& d,
 }  // namespace detail
 
 /// Blocks the calling goroutine, or plain thread, for at least d; returns at once if d is not
-/// positive. Allocates nothing. Orders nothing. Go: time.Sleep.
+/// positive. Allocates nothing. Orders nothing. To end with a context, too: select on_timeout(d)
+/// and on_done(ctx). Go: time.Sleep.
 template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& d) {
   const std::chrono::nanoseconds ns = detail::ceil_nanoseconds(d);
@@ -48,15 +48,19 @@ void sleep_for(const std::chrono::duration<Rep, Period>& d) {
   detail::sleep_until_steady(detail::saturating_add(std::chrono::steady_clock::now(), ns));
 }
 
-/// Blocks until t; returns at once if it has passed. See sleep_for.
-template <class Duration>
-void sleep_until(const std::chrono::time_point<std::chrono::steady_clock, Duration>& t) {
-  detail::sleep_until_steady(detail::steady_time(detail::ceil_nanoseconds(t.time_since_epoch())));
+/// Blocks until t, a point in time of any clock, as std::this_thread::sleep_until does; returns at
+/// once if it has passed. See sleep_for.
+template <class Clock, class Duration>
+void sleep_until(const std::chrono::time_point<Clock, Duration>& t) {
+  detail::wait_until_on(t, [](detail::steady_time by) {
+    detail::sleep_until_steady(by);
+    return false;
+  });
 }
 
 /// A channel that receives the time once, d from now. Nothing is left of it once the last handle is
 /// dropped, fired or not. capacity() and size() are 0, as in Go. Throws std::bad_alloc.
-/// Go: time.After.
+/// Synchronizes: after → the receive. Go: time.After.
 template <class Rep, class Period>
 recv_chan<std::chrono::steady_clock::time_point> after(
     const std::chrono::duration<Rep, Period>& d) {
@@ -66,7 +70,7 @@ recv_chan<std::chrono::steady_clock::time_point> after(
 
 /// A channel that receives the time every d for as long as a handle to it is left; nil if d is not
 /// positive. A slow receiver misses ticks, they are never queued. Throws std::bad_alloc.
-/// Go: time.Tick.
+/// Synchronizes: tick → each receive. Go: time.Tick.
 template <class Rep, class Period>
 recv_chan<std::chrono::steady_clock::time_point> tick(const std::chrono::duration<Rep, Period>& d) {
   const std::chrono::nanoseconds period = detail::ceil_nanoseconds(d);
@@ -82,7 +86,7 @@ recv_chan<std::chrono::steady_clock::time_point> tick(const std::chrono::duratio
 /// receive. One made by timer(d) is collected when it and all handles from c() are gone, armed or
 /// not; one made by after_func goes on although it is dropped. Using one that was moved from:
 /// panic("time: Stop called on uninitialized Timer"), panic("time: Reset called on uninitialized
-/// Timer").
+/// Timer"). Synchronizes: the creation, or the reset, that armed it → the receive of its time.
 class timer {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -99,10 +103,9 @@ class timer {
     return *this;
   }
 
-  /// Where the time is received; nil for a timer made by after_func. The reference is valid while
-  /// the timer is.
-  const recv_chan<time_point>& c() const& noexcept { return c_; }
-  recv_chan<time_point> c() && noexcept { return c_; }
+  /// Where the time is received; nil for a timer made by after_func. The handle stays this timer's
+  /// whatever becomes of the object. Never blocks.
+  recv_chan<time_point> c() const noexcept { return c_; }
 
   /// Keeps the timer from firing. True if it was armed, or had fired and its time had not been
   /// received: after stop() nothing is received until a reset. For after_func: true if this call
@@ -153,7 +156,8 @@ requires std::is_invocable_v < std::decay_t<F>
 }
 
 /// Sends the time on c() at regular intervals, for as long as it or a handle from c() is left.
-/// Movable, not copyable. Go: time.Ticker.
+/// Movable, not copyable. Synchronizes: the creation, or the reset, that began its ticks → the
+/// receive of each. Go: time.Ticker.
 class ticker {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -169,10 +173,9 @@ class ticker {
     return *this;
   }
 
-  /// Where the times are received. A slow receiver misses ticks, they are never queued. The
-  /// reference is valid while the ticker is.
-  const recv_chan<time_point>& c() const& noexcept { return c_; }
-  recv_chan<time_point> c() && noexcept { return c_; }
+  /// Where the times are received. A slow receiver misses ticks, they are never queued. The handle
+  /// stays this ticker's whatever becomes of the object. Never blocks.
+  recv_chan<time_point> c() const noexcept { return c_; }
 
   /// No more ticks: nothing is received until a reset. Does not close the channel.
   void stop() {

@@ -49,6 +49,8 @@ class runtime_lock {
     } while (word_.exchange(true, std::memory_order_acquire));
   }
   void unlock() noexcept { word_.store(false, std::memory_order_release); }
+  /// In the child of a fork, where the holder, if there was one, has gone.
+  void abandon() noexcept { word_.store(false, std::memory_order_relaxed); }
 
  private:
   std::atomic<bool> word_{false};

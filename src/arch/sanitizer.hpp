@@ -18,6 +18,7 @@
 #include <runnel/detail/config.hpp>
 
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the sanitizers' names
 void __sanitizer_start_switch_fiber(void** fake_stack_save, const void* bottom, std::size_t size)
     __attribute__((weak));
 void __sanitizer_finish_switch_fiber(void* fake_stack_save, const void** bottom_old,
@@ -39,6 +40,7 @@ void __tsan_ignore_thread_end() __attribute__((weak));
 void __tsan_java_free(std::uintptr_t address, std::uintptr_t size) __attribute__((weak));
 void __tsan_java_alloc(std::uintptr_t address, std::uintptr_t size) __attribute__((weak));
 #endif
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 }
 
 namespace runnel::arch {

@@ -12,9 +12,9 @@
 namespace runnel::arch {
 
 inline constexpr std::size_t page_size = 4096;
-inline constexpr std::size_t default_stack = 256 * 1024;
+inline constexpr std::size_t default_stack = 256UL * 1024;
 /// Low end of a slot that faults: a frame that skips over it would have to be larger than this.
-inline constexpr std::size_t guard_size = 16 * 1024;
+inline constexpr std::size_t guard_size = 16UL * 1024;
 inline constexpr unsigned stack_classes = 16;  // default_stack << class
 
 /// The class whose slots hold at least `size` bytes besides the guard; stack_classes: too large.
@@ -23,8 +23,11 @@ inline std::size_t stack_slot_size(unsigned stack_class) noexcept {
   return default_stack << stack_class;
 }
 
-/// Takes a slot that was never used, its guard installed; 0: no memory or address space left.
-/// Thread-safe.
+/// Stacks may take so much address space in all; 0: no limit. Before the first is carved.
+void limit_stacks(std::size_t bytes) noexcept;
+
+/// Takes a slot that was never used, its guard installed; 0: no memory or address space left, or
+/// not within the limit. Thread-safe.
 std::uintptr_t carve_stack(unsigned stack_class) noexcept;
 
 /// Gives the pages of [low, high) back to the kernel; guards stay.
@@ -33,6 +36,10 @@ void discard_pages(std::uintptr_t low, std::uintptr_t high) noexcept;
 /// Calls visit(argument, low, high) for each slot carved so far.
 void for_each_stack(void (*visit)(void* argument, std::uintptr_t low, std::uintptr_t high),
                     void* argument);
+
+/// In the child of a fork: forgets all stacks; those inherited stay mapped. Whoever held the lock
+/// has gone, and whatever step it was at, what it leaves is at worst a mapping nobody knows.
+void abandon_stacks() noexcept;
 
 /// Slots carved so far whose low end faults, and those for which no guard could be had.
 std::size_t guarded_stacks() noexcept;

@@ -167,6 +167,7 @@ void chan_core::send(chan_core* c, void* element, bool inside) {
 bool chan_core::recv(chan_core* c, void* to, bool inside) {
   if (c == nullptr) wait_for_ever(wait_reason::chan_receive_nil);
   parker* const me = self();
+  bool refilled = c->ops_->refill == nullptr;
   for (;; inside = false) {
     handoff h;
     tokens_begin(h);
@@ -182,6 +183,13 @@ bool chan_core::recv(chan_core* c, void* to, bool inside) {
       tokens_end(h);
       c->race_closed();
       return false;
+    }
+    if (!refilled) {
+      c->lock_.unlock();
+      tokens_end(h);
+      c->ops_->refill(c->extra());
+      refilled = true;
+      continue;
     }
     chan_waiter w;
     w.who = me;

@@ -397,6 +397,7 @@ class selection {
         lock.lock();
         unlink(live_[k]);
         lock.unlock();
+        tell_gave_up(live_[k]);
       }
       return;
     }
@@ -407,6 +408,9 @@ class selection {
         if (live_[k].index != winner) unlink(live_[k]);
       }
       object.lock().unlock();
+      for (std::size_t k = first; k < last; ++k) {
+        if (live_[k].index != winner) tell_gave_up(live_[k]);
+      }
     });
   }
 
@@ -420,6 +424,12 @@ class selection {
       const select_record& r = cases_[c.index];
       r.ops->dequeue(*c.object, w, r.slot);
     }
+  }
+
+  void tell_gave_up(const live_case& c) noexcept {
+    if (c.kind != select_kind::object) return;
+    const selectable_ops& ops = *cases_[c.index].ops;
+    if (ops.gave_up != nullptr) ops.gave_up(*c.object);
   }
 
   /// False: it was nothing, wait again.

@@ -40,27 +40,6 @@ struct deadline_node final : scope_node {
   }
 };
 
-/// A scope that a stop token ends.
-struct stop_node final : scope_node {
-  using scope_node::scope_node;
-  struct on_stop {
-    stop_node* self;
-    void operator()() const noexcept {
-      // The callback's destructor, which runs before the node ends, waits for this.
-      if (!try_retain(*self)) return;
-      end_scope(*self, errc::canceled, nullptr, ender::machine);
-      release_from_machine(self);
-    }
-  };
-  std::optional<std::stop_callback<on_stop>> callback;
-};
-
-/// Two handles to a new scope: its context and what cancels it.
-cancelable handles(scope_node* node) noexcept {
-  node->retain();
-  return {context_access::adopt(node), context_access::adopt_cancel(node)};
-}
-
 }  // namespace
 }  // namespace detail
 
@@ -81,7 +60,7 @@ void cancel_func::cancel_and_release() noexcept {
 cancelable with_cancel(const context& parent) {
   auto* node = new detail::scope_node(access::node(parent));
   detail::attach_scope(*node);
-  return detail::handles(node);
+  return access::handles(node);
 }
 
 cancelable detail::make_deadline(const context& parent, steady_time t, steady_time now,
@@ -89,7 +68,7 @@ cancelable detail::make_deadline(const context& parent, steady_time t, steady_ti
   const auto outer = parent.deadline();
   if (outer && *outer < t) return with_cancel(parent);
   auto* node = new deadline_node(access::node(parent), t, std::move(cause));
-  cancelable result = handles(node);
+  cancelable result = context_access::handles(node);
   if (t <= now) {
     attach_scope(*node);  // first: if parent has ended, that is the reason
     end_scope(*node, errc::deadline_exceeded, node->late_cause, ender::user);
@@ -97,14 +76,6 @@ cancelable detail::make_deadline(const context& parent, steady_time t, steady_ti
     timer_arm(node->timer, t);
     attach_scope(*node);
   }
-  return result;
-}
-
-cancelable with_stop_token(const context& parent, std::stop_token t) {
-  auto* node = new detail::stop_node(access::node(parent));
-  cancelable result = detail::handles(node);
-  detail::attach_scope(*node);
-  node->callback.emplace(std::move(t), detail::stop_node::on_stop{node});
   return result;
 }
 

@@ -2,8 +2,6 @@
 #include <runnel/detail/context_node.hpp>
 #include <runnel/detail/spawn.hpp>
 
-#include "chan/race_tokens.hpp"
-
 namespace runnel::detail {
 namespace {
 
@@ -173,14 +171,7 @@ void release(context_node* node) noexcept {
     if (node->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     race_acquire(&node->refs);
     context_node* above = node->parent;
-    if (node->scope == node) {
-      // No event of the program: a stop_source's own synchronisation with the callback that lies in
-      // the node is compiled into this library, where the detector does not see it.
-      const race_ignore ignore;
-      delete node;
-    } else {
-      delete node;
-    }
+    delete node;
     node = above;
   }
 }

@@ -31,7 +31,9 @@ struct dump {
                &text);
       report_writer report(out, effort::full);
       if (with_caller) report.write(caller);
-      report.write(all);
+      do {
+        report.write(all);
+      } while (take_next_part(all));
     } catch (...) {
       failure = std::current_exception();
     }

@@ -12,8 +12,10 @@
 
 #include <atomic>
 #include <charconv>
+#include <cstddef>
 #include <cstdio>
 #include <ctime>
+#include <new>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <thread>
@@ -38,8 +40,9 @@ std::atomic<stage> progress{stage::none};
 // Written by the first thread before it asks.
 ending words;
 snapshot caller;
-// The writer's. Static: it must be there when memory is exhausted.
-census everyone;
+// The writer's. Static: it must be there when memory is exhausted; not made before it is needed: it
+// would be half a megabyte of every program's file.
+alignas(census) std::byte room_for_everyone[sizeof(census)];
 
 // Not _exit: ThreadSanitizer's adds what it has to say of threads that were not joined.
 [[noreturn]] void leave() noexcept {
@@ -53,25 +56,40 @@ void flush_stdout() noexcept {
   ::funlockfile(stdout);
 }
 
-struct writing {
-  sink& out;
-  effort how;
-  bool everyone;
-};
-
-void write_body(void* argument) {
-  const writing& w = *static_cast<writing*>(argument);
-  report_writer report(w.out, w.how);
-  if (words.caller) report.write(caller);
-  if (w.everyone) report.write(everyone);
+/// False if a fault, or exhausted memory, cut it short.
+template <class What>
+bool write_guarded(report_writer& report, const What& what) noexcept {
+  struct writing {
+    report_writer& report;
+    const What& what;
+    bool done = false;
+  } w{report, what};
+  const auto body = [](void* argument) {
+    writing& the = *static_cast<writing*>(argument);
+    try {
+      the.report.write(the.what);
+      the.done = true;
+    } catch (...) {
+    }
+  };
+  return run_guarded(body, &w) && w.done;
 }
 
-bool write_whole(writing w) noexcept {
-  try {
-    return run_guarded(&write_body, &w);
-  } catch (...) {
-    return false;  // memory is exhausted
-  }
+// The stacks are taken between the parts, for guards do not nest. Neither the writer is ever
+// destroyed, which a fault leaves half changed, nor what it reads.
+bool write_whole(sink& out, effort how, bool all) noexcept {
+  alignas(report_writer) static std::byte writers[2][sizeof(report_writer)];
+  report_writer& report = *::new (writers[how == effort::full ? 0 : 1]) report_writer(out, how);
+  if (words.caller && !write_guarded(report, caller)) return false;
+  if (!all) return true;
+  selection which;
+  if (words.caller) which.except = &caller;
+  census& everyone = *::new (room_for_everyone) census;
+  take_census(everyone, which);
+  do {
+    if (!write_guarded(report, everyone)) return false;
+  } while (take_next_part(everyone));
+  return true;
 }
 
 void write_report(effort how) noexcept {
@@ -80,14 +98,9 @@ void write_report(effort how) noexcept {
   for (std::string_view piece : words.headline) out.put(piece);
   out.put("\n\n").flush();
   const bool all = words.everyone || traceback_all();
-  if (all) {
-    selection which;
-    if (words.caller) which.except = &caller;
-    take_census(everyone, which);
-  }
-  if (!write_whole({out, how, all}) && how == effort::full) {
+  if (!write_whole(out, how, all) && how == effort::full) {
     out.put("\n[the report failed; once more without symbols]\n");
-    write_whole({out, effort::quick, all});
+    write_whole(out, effort::quick, all);
   }
 }
 

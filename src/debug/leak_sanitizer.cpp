@@ -14,6 +14,7 @@
 
 #include "runtime/inspect.hpp"
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): not our name
 extern "C" void __lsan_register_root_region(const void* begin, std::size_t size)
     __attribute__((weak));
 

@@ -25,6 +25,7 @@
 namespace runnel::debug {
 
 struct libdw {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): declares a member, which parentheses would obscure
 #define RUNNEL_LIBDW_MEMBER(name) decltype(&::name) name;
   RUNNEL_LIBDW_FUNCTIONS(RUNNEL_LIBDW_MEMBER)
 #undef RUNNEL_LIBDW_MEMBER

@@ -172,17 +172,18 @@ void report_writer::write(const snapshot& s) {
   write_creator(s);
 }
 
-void report_writer::write(const census& all) {
+void report_writer::write(const census& part) {
   const auto elided = [&](std::uint64_t n, const char* what) {
     if (n > 0) out_.put("\n...").put_dec(n).put(what).put(" elided...\n");
   };
   const std::size_t main =
-      all.thread_count > 0 && all.threads[0].what == snapshot::kind::main_thread ? 1 : 0;
-  if (main != 0) write(all.threads[0]);
-  for (std::size_t i = 0; i < all.goroutine_count; ++i) write(all.goroutines[i]);
-  elided(all.goroutine_total - all.goroutine_count, " goroutines");
-  for (std::size_t i = main; i < all.thread_count; ++i) write(all.threads[i]);
-  elided(all.thread_total - all.thread_count, " threads");
+      part.thread_count > 0 && part.threads[0].what == snapshot::kind::main_thread ? 1 : 0;
+  if (main != 0 && part.is_first_part()) write(part.threads[0]);
+  for (std::size_t i = 0; i < part.goroutine_count; ++i) write(part.goroutines[i]);
+  if (!part.is_last_part()) return;
+  elided(part.goroutine_total - part.id_count, " goroutines");
+  for (std::size_t i = main; i < part.thread_count; ++i) write(part.threads[i]);
+  elided(part.thread_total - part.thread_count, " threads");
 }
 
 }  // namespace runnel::debug

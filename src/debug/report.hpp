@@ -42,8 +42,8 @@ class report_writer {
   report_writer(sink& out, effort how) noexcept : out_(out), how_(how), symbols_(how) {}
 
   void write(const snapshot& s);
-  /// All of a census, with an empty line between two.
-  void write(const census& all);
+  /// A part of a census, with an empty line between two; every part once, in order.
+  void write(const census& part);
 
  private:
   const std::vector<shown_frame>& frames_at(std::uintptr_t pc);

@@ -17,6 +17,7 @@
 #include "runtime/inspect.hpp"
 
 // Present in every program built with -fsanitize=thread, whichever build of the library it links.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): not our name
 extern "C" void __tsan_acquire(void* address) __attribute__((weak));
 
 namespace runnel::debug {
@@ -24,7 +25,7 @@ namespace {
 
 // Room for a signal frame with every vector register (some 3 KiB with AVX-512, 11 with AMX) and for
 // the walk over the overflown stack.
-constexpr std::size_t signal_stack_size = 64 * 1024;
+constexpr std::size_t signal_stack_size = 64UL * 1024;
 
 // What was there before us; written before our handler is installed.
 struct sigaction previous_segv;
@@ -43,8 +44,8 @@ std::uintptr_t stack_pointer(const void* context) noexcept {
 // the guard was touched or the stack pointer is beyond it (a frame larger than the guard).
 bool is_overflow(const runtime::goroutine_view& g, std::uintptr_t address,
                  std::uintptr_t sp) noexcept {
-  constexpr std::uintptr_t slack = 2 * arch::page_size;  // red zone, and a call's own push
-  constexpr std::uintptr_t largest_frame = 1024 * 1024;  // lower is some other stack
+  constexpr std::uintptr_t slack = 2 * arch::page_size;    // red zone, and a call's own push
+  constexpr std::uintptr_t largest_frame = 1024UL * 1024;  // lower is some other stack
   const std::uintptr_t end = g.stack_low + arch::guard_size;
   if (sp + largest_frame < g.stack_low || sp >= end + slack) return false;
   return sp < end || (address >= g.stack_low && address < end);

@@ -52,11 +52,10 @@ void describe(snapshot& s, const runtime::thread_view& t) noexcept {
   s.minutes = t.reason == detail::wait_reason::none ? 0 : t.waiting_ns / 60'000'000'000;
 }
 
-// A census in the making.
+// A part of a census in the making.
 struct collector {
   census& all;
-  const selection& which;
-  std::array<pid_t, shown_goroutines> tids{};  // of goroutines that must be asked; else 0
+  std::array<pid_t, census_part> tids{};  // of goroutines that must be asked; else 0
   const runtime::goroutine_view* view = nullptr;
   snapshot* into = nullptr;
 };
@@ -71,20 +70,36 @@ bool is_same(const snapshot* s, snapshot::kind what, std::uint64_t id) noexcept 
          (s->what == snapshot::kind::goroutine) == (what == snapshot::kind::goroutine);
 }
 
+// Keeps the lowest ids, as a heap with the highest of them on top.
+void add_id(void* argument, const runtime::goroutine_view& g) {
+  census& all = *static_cast<census*>(argument);
+  const selection& which = all.which;
+  if (is_same(which.except, snapshot::kind::goroutine, g.id)) return;
+  if (which.wanted != nullptr && !which.wanted(which.argument, g.id)) return;
+  ++all.goroutine_total;
+  const auto begin = all.ids.begin();
+  if (all.id_count == shown_goroutines) {
+    if (g.id > all.ids[0]) return;
+    std::pop_heap(begin, begin + shown_goroutines);
+    --all.id_count;
+  }
+  all.ids[all.id_count++] = g.id;
+  std::push_heap(begin, begin + static_cast<std::ptrdiff_t>(all.id_count));
+}
+
+// The place in the part of the goroutine with this id; part_end if it is of another part.
+std::size_t place_in_part(const census& all, std::uint64_t id) noexcept {
+  const auto begin = all.ids.begin() + static_cast<std::ptrdiff_t>(all.part_begin);
+  const auto end = all.ids.begin() + static_cast<std::ptrdiff_t>(all.part_end);
+  if (begin == end || id < *begin || id > end[-1]) return all.part_end;
+  const auto at = std::lower_bound(begin, end, id);
+  return *at == id ? static_cast<std::size_t>(at - begin) : all.part_end;
+}
+
 void add_goroutine(void* argument, const runtime::goroutine_view& g) {
   collector& c = *static_cast<collector*>(argument);
-  if (is_same(c.which.except, snapshot::kind::goroutine, g.id)) return;
-  if (c.which.wanted != nullptr && !c.which.wanted(c.which.argument, g.id)) return;
-  ++c.all.goroutine_total;
-  // Kept in order of id; beyond the last place, the highest id gives way.
-  std::size_t at = c.all.goroutine_count;
-  while (at > 0 && c.all.goroutines[at - 1].id > g.id) --at;
-  if (at == shown_goroutines) return;
-  if (c.all.goroutine_count < shown_goroutines) ++c.all.goroutine_count;
-  for (std::size_t i = c.all.goroutine_count - 1; i > at; --i) {
-    c.all.goroutines[i] = c.all.goroutines[i - 1];
-    c.tids[i] = c.tids[i - 1];
-  }
+  const std::size_t at = place_in_part(c.all, g.id);
+  if (at == c.all.part_end) return;
   snapshot& s = c.all.goroutines[at];
   c.into = &s;
   c.view = &g;
@@ -96,21 +111,45 @@ void add_goroutine(void* argument, const runtime::goroutine_view& g) {
 }
 
 void add_thread(void* argument, const runtime::thread_view& t) {
-  collector& c = *static_cast<collector*>(argument);
-  if (is_same(c.which.except, snapshot::kind::thread, static_cast<std::uint64_t>(t.tid))) return;
-  ++c.all.thread_total;
-  std::size_t at = c.all.thread_count;
+  census& all = *static_cast<census*>(argument);
+  if (is_same(all.which.except, snapshot::kind::thread, static_cast<std::uint64_t>(t.tid))) return;
+  ++all.thread_total;
+  std::size_t at = all.thread_count;
   if (t.is_main && at > 0) {
     // First in the report; who stands there moves to the end, or out.
-    if (at < shown_threads) c.all.threads[c.all.thread_count++] = c.all.threads[0];
+    if (at < shown_threads) all.threads[all.thread_count++] = all.threads[0];
     at = 0;
   } else if (at < shown_threads) {
-    ++c.all.thread_count;
+    ++all.thread_count;
   } else {
     return;
   }
-  c.all.threads[at] = {};
-  describe(c.all.threads[at], t);
+  all.threads[at] = {};
+  describe(all.threads[at], t);
+}
+
+// Asks a thread for its stack, or for that of the goroutine it runs.
+void ask(const census& all, pid_t tid, std::uint64_t id, snapshot& s) noexcept {
+  s.has_stack = sample(tid, id, std::max(all.patient_until - now_ns(), least_patience_ns), s.trace);
+}
+
+// The goroutines of the part that begins where the last one ended.
+void take_part(census& all) noexcept {
+  all.part_begin = all.part_end;
+  all.part_end = std::min(all.part_begin + census_part, all.id_count);
+  const std::size_t size = all.part_end - all.part_begin;
+  collector c{all};
+  for (std::size_t i = 0; i < size; ++i) all.goroutines[i].id = 0;
+  runtime::for_each_goroutine(&add_goroutine, &c);
+  // Close the gaps of those that have ended meanwhile.
+  all.goroutine_count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (all.goroutines[i].id == 0) continue;
+    const std::size_t at = all.goroutine_count++;
+    if (at != i) all.goroutines[at] = all.goroutines[i];
+    snapshot& s = all.goroutines[at];
+    if (c.tids[i] != 0) ask(all, c.tids[i], s.id, s);
+  }
 }
 
 }  // namespace
@@ -130,25 +169,26 @@ RUNNEL_NOINLINE void take_current(snapshot& s) noexcept {
 }
 
 void take_census(census& all, const selection& which) noexcept {
-  all.goroutine_count = all.thread_count = 0;
+  all.which = which;
+  all.goroutine_count = all.thread_count = all.id_count = 0;
   all.goroutine_total = all.thread_total = 0;
-  collector c{all, which};
-  runtime::for_each_goroutine(&add_goroutine, &c);
-  if (which.threads) runtime::for_each_blocked_thread(&add_thread, &c);
-
-  const std::int64_t until = now_ns() + patience_ns;
-  const auto ask = [until](pid_t tid, std::uint64_t id, snapshot& s) {
-    s.has_stack = sample(tid, id, std::max(until - now_ns(), least_patience_ns), s.trace);
-  };
+  all.part_begin = all.part_end = 0;
+  all.patient_until = now_ns() + patience_ns;
+  runtime::for_each_goroutine(&add_id, &all);
+  std::sort_heap(all.ids.begin(), all.ids.begin() + static_cast<std::ptrdiff_t>(all.id_count));
+  if (which.threads) runtime::for_each_blocked_thread(&add_thread, &all);
   // Threads first: they are asleep, and answer.
   for (std::size_t i = 0; i < all.thread_count; ++i) {
     snapshot& s = all.threads[i];
-    ask(static_cast<pid_t>(s.id), 0, s);
+    ask(all, static_cast<pid_t>(s.id), 0, s);
   }
-  for (std::size_t i = 0; i < all.goroutine_count; ++i) {
-    snapshot& s = all.goroutines[i];
-    if (c.tids[i] != 0) ask(c.tids[i], s.id, s);
-  }
+  take_part(all);
+}
+
+bool take_next_part(census& all) noexcept {
+  if (all.is_last_part()) return false;
+  take_part(all);
+  return true;
 }
 
 }  // namespace runnel::debug

@@ -32,21 +32,6 @@ struct snapshot {
 /// The caller: what it is, and its stack from the caller's frame on.
 void take_current(snapshot& s) noexcept;
 
-/// As many goroutines as one report shows in full.
-inline constexpr std::size_t shown_goroutines = 100;
-inline constexpr std::size_t shown_threads = 32;
-
-/// Of all goroutines those with the lowest ids, in their order; of all plain threads blocked in the
-/// library as many as fit, main first. Large: allocate or make static.
-struct census {
-  std::array<snapshot, shown_goroutines> goroutines;
-  std::size_t goroutine_count = 0;    // of the array
-  std::uint64_t goroutine_total = 0;  // alive
-  std::array<snapshot, shown_threads> threads;
-  std::size_t thread_count = 0;
-  std::uint64_t thread_total = 0;
-};
-
 /// What to take; by default everything.
 struct selection {
   /// The caller's own, already known: goroutine and thread are left out. May be null.
@@ -57,8 +42,40 @@ struct selection {
   bool threads = true;
 };
 
-/// Takes a census of a program that goes on meanwhile (or is frozen). Allocates nothing. One caller
-/// at a time.
+/// Goroutines beyond this number are only counted: nobody reads on, and it bounds the report.
+inline constexpr std::size_t shown_goroutines = 10'000;
+inline constexpr std::size_t shown_threads = 32;
+/// As many stacks are held at once, of 1 KiB each. Every part costs a pass over all goroutines.
+inline constexpr std::size_t census_part = 512;
+
+/// Of all goroutines those with the lowest ids, in their order, a part of them at a time; of all
+/// plain threads blocked in the library as many as fit, main first, with the first part. Large:
+/// allocate or make static. One caller at a time.
+///
+///   take_census(all, which);
+///   do use(all); while (take_next_part(all));
+struct census {
+  std::array<snapshot, census_part> goroutines;
+  std::size_t goroutine_count = 0;    // of the array
+  std::uint64_t goroutine_total = 0;  // alive when the census began
+  std::array<snapshot, shown_threads> threads;
+  std::size_t thread_count = 0;
+  std::uint64_t thread_total = 0;
+
+  selection which;
+  std::array<std::uint64_t, shown_goroutines> ids;  // of those to be shown, ascending
+  std::size_t id_count = 0;
+  // The part is of ids[part_begin, part_end), those left out that have ended meanwhile.
+  std::size_t part_begin = 0, part_end = 0;
+  std::int64_t patient_until = 0;  // with those that must be asked for their stacks
+
+  bool is_first_part() const noexcept { return part_begin == 0; }
+  bool is_last_part() const noexcept { return part_end == id_count; }
+};
+
+/// Takes a census of a program that goes on meanwhile (or is frozen). Allocates nothing.
 void take_census(census& all, const selection& which) noexcept;
+/// Replaces the goroutines by the next ones. False: there are no more. Allocates nothing.
+bool take_next_part(census& all) noexcept;
 
 }  // namespace runnel::debug

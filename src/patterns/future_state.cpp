@@ -18,12 +18,13 @@ class state_guard {
 
 future_state::future_state() noexcept = default;
 future_state::~future_state() = default;
+void future_state::destroy() noexcept { delete this; }
 
 void future_state::release() noexcept {
   race_release_merge(&refs_);
   if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   race_acquire(&refs_);
-  delete this;
+  destroy();
 }
 
 void future_state::set_ready() noexcept {

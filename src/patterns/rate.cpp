@@ -72,7 +72,7 @@ using std::chrono::steady_clock;
 using guard = std::lock_guard<mutex>;
 
 nanoseconds reservation::delay() const noexcept {
-  if (!grant_.ok) return nanoseconds::max();
+  if (!grant_.ok || grant_.act_at == steady_clock::time_point::max()) return nanoseconds::max();
   return std::max<nanoseconds>(grant_.act_at - steady_clock::now(), nanoseconds::zero());
 }
 

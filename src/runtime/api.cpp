@@ -14,8 +14,6 @@ namespace {
 
 using namespace runtime;  // NOLINT(google-build-using-namespace): this file is its other half
 
-runtime_lock resize_lock;
-
 void add_processor(unsigned index) {
   processor* p = nullptr;
   sched->lock.lock();
@@ -24,7 +22,7 @@ void add_processor(unsigned index) {
     sched->spare_p = p->next_idle;
   }
   sched->lock.unlock();
-  if (p == nullptr && (p = make_processor()) == nullptr) throw std::bad_alloc();
+  if (p == nullptr && (p = make_processor(*sched)) == nullptr) throw std::bad_alloc();
   p->index = index;
   p->seen_at = 0;
   p->attention.store(sched->chaos, std::memory_order_relaxed);
@@ -75,7 +73,7 @@ int max_procs() {
 
 int max_procs(int n) {
   ensure_started();
-  resize_lock.lock();
+  sched->resizing.lock();
   const unsigned old = sched->procs.load(std::memory_order_relaxed);
   const unsigned wanted =
       std::min<unsigned>(n < 1 ? old : static_cast<unsigned>(n), max_processors);
@@ -84,13 +82,13 @@ int max_procs(int n) {
       add_processor(i);
     } catch (...) {
       sched->procs.store(i, std::memory_order_seq_cst);
-      resize_lock.unlock();
+      sched->resizing.unlock();
       throw;
     }
   }
   sched->procs.store(wanted, std::memory_order_seq_cst);
   for (unsigned i = wanted; i < old; ++i) remove_processor(i);
-  resize_lock.unlock();
+  sched->resizing.unlock();
   if (wanted > old) {
     wake_processor();
   } else if (wanted < old) {

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "runtime/create_machine.hpp"
+#include "runtime/fork_gate.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/netpoll.hpp"
@@ -53,6 +54,8 @@ bool is_ambient(const char* tid, pid_t number) noexcept {
 
 /// Threads of the process that are neither ours nor asleep in the library.
 bool foreign_threads_alive() noexcept {
+  if (sched->ignore_threads) return false;
+  const fork_gate::visit while_allocating;
   DIR* dir = opendir("/proc/self/task");
   if (dir == nullptr) return true;  // cannot tell: no report rather than a false one
   bool alive = false;
@@ -108,6 +111,7 @@ std::int64_t deadlock_watch::next_check(std::int64_t deadline) noexcept {
   }
   if (check_at_ != 0) return check_at_;
   unwatched.store(true, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with thread_fell_asleep
   if (judge(false) == verdict::alive) return never;
   unwatched.store(false, std::memory_order_relaxed);
   check_at_ = now_ns() + first_look_ns;

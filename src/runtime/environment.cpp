@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,14 +14,25 @@
 namespace runnel::runtime {
 namespace {
 
-unsigned number(std::string_view text) noexcept {
+/// Nothing for what is no number, or one beyond all use.
+std::optional<unsigned> number(std::string_view text) noexcept {
   unsigned n = 0;
-  if (text.empty()) return 0;
+  if (text.empty()) return std::nullopt;
   for (const char c : text) {
-    if (c < '0' || c > '9' || n > 10'000'000) return 0;
+    if (c < '0' || c > '9' || n > 10'000'000) return std::nullopt;
     n = n * 10 + static_cast<unsigned>(c - '0');
   }
   return n;
+}
+
+/// Of an item of RUNNEL_DEBUG; 0, and a line about it, if it has none.
+unsigned number_of(std::string_view item, std::string_view value) noexcept {
+  const std::optional<unsigned> n = number(value);
+  if (!n.has_value()) {
+    std::fprintf(stderr, "runnel: RUNNEL_DEBUG: no number in \"%.*s\"; ignored\n",
+                 static_cast<int>(item.size()), item.data());
+  }
+  return n.value_or(0);
 }
 
 /// First line of a small file; empty if it cannot be read.
@@ -94,7 +106,7 @@ double cgroup_quota() {
 environment read_environment() noexcept {
   environment env;
   if (const char* procs = std::getenv("RUNNEL_MAXPROCS")) {
-    env.max_procs = number(procs);
+    env.max_procs = number(procs).value_or(0);
     if (env.max_procs == 0 && *procs != '\0') {
       std::fprintf(stderr, "runnel: RUNNEL_MAXPROCS=%s is not a positive number; ignored\n", procs);
     }
@@ -107,11 +119,15 @@ environment read_environment() noexcept {
     const std::string_view key = item.substr(0, item.find('='));
     const std::string_view value = key.size() < item.size() ? item.substr(key.size() + 1) : "1";
     if (key == "schedtrace") {
-      env.schedtrace_ms = number(value);
+      env.schedtrace_ms = number_of(item, value);
     } else if (key == "chaos") {
       env.chaos = value != "0";
     } else if (key == "traceback") {
       env.traceback_all = value == "all";
+    } else if (key == "stacklimit") {
+      env.stack_limit_mib = number_of(item, value);
+    } else if (key == "ignorethreads") {
+      env.ignore_threads = value != "0";
     } else {
       std::fprintf(stderr, "runnel: RUNNEL_DEBUG: unknown item \"%.*s\"; ignored\n",
                    static_cast<int>(item.size()), item.data());

@@ -14,13 +14,18 @@
 // When not to help. Goroutines that hand each other values in less time than a cache line takes
 // from core to core (half a microsecond here) are fastest together, and come together by
 // themselves: whoever is made ready joins the queue of who did it. A thief then finds itself
-// without work again at once, having paid a barrier for what has gone home. Three such bounces in a
-// row, and the processor keeps to itself: nobody steals there, and it wakes nobody, until its queue
-// is a crowd, or its goroutine runs on and on (sysmon looks), or 10 ms have passed, when it is
-// tried again. Goroutines that have nothing to do with each other stay with their thief and are
-// never counted. Measured at two processors against Go 1.26: ChanProdCons0 1110 -> 84 ns [703],
-// Cond8 8150 -> 540 [1720], CreateGoroutinesCapture 3280 -> 260 [1220]. Rejected: judging by the
-// length of the slices alone, which keeps independent short ones on one processor, too.
+// without work again at once, having paid a barrier for what has gone home. Each such bounce
+// doubles the length from which on a processor's queue is helped with, and lets it wake others;
+// each theft that was worth it halves it. When its goroutine runs on and on (sysmon looks), or 10
+// ms have passed, it is tried from the start. Goroutines that have nothing to do with each other
+// stay with their thief and are never counted. Measured at two processors against Go 1.26:
+// ChanProdCons0 1110
+// -> 84 ns [703], Cond8 8150 -> 540 [1720], CreateGoroutinesCapture 3280 -> 260 [1220]. Rejected:
+// judging by the length of the slices alone, which keeps independent short ones on one processor,
+// too; and no help at all after three bounces in a row, which one spawner that never parks made
+// good by every large theft (a million parked: 120000 thefts of 5 each, and a barrier interrupts
+// the spawner each time).
+#include <algorithm>
 #include <utility>
 
 #include "runtime/deadlock.hpp"
@@ -37,8 +42,7 @@ namespace {
 // and the work 17 us, so giving up sooner than that is a bad bet; ten times that is a waste.
 constexpr std::int64_t search_ns = 50'000;
 // A theft that has paid for itself, by a wide margin.
-constexpr std::int64_t bounce_ns = 10'000;
-constexpr std::uint8_t bounces_to_keep = 3;
+constexpr std::int64_t bounce_ns = 20'000;
 // run_next of a busy processor is its own for at least so long.
 constexpr std::int64_t next_patience_ns = 20'000;
 
@@ -85,12 +89,16 @@ goroutine* look_at_home(machine* m) noexcept {
     p->attention.store(sched->chaos, std::memory_order_relaxed);
     run_due_timers(shard, now);
     if (!sched->chaos || (m->next_random() & 1) != 0) {
-      if (goroutine* g = sched->global_pick(m, nullptr)) return tick(p, g);
+      if (sched->global.size() != 0) {
+        if (goroutine* g = p->exchange(m, sched->global)) return tick(p, g);
+      }
     }
   }
   --p->until_global;
   if (goroutine* g = p->pick(m)) return tick(p, g);
-  if (goroutine* g = sched->global_pick(m, p)) return tick(p, g);
+  if (goroutine* g = sched->global_pick(m, p, global_queue::wish::newest_first)) {
+    return tick(p, g);
+  }
   if (run_due_timers(shard, now)) {
     if (goroutine* g = p->pick(m)) return tick(p, g);
   }
@@ -98,7 +106,8 @@ goroutine* look_at_home(machine* m) noexcept {
 }
 
 goroutine* steal_from(machine* m, processor* victim, bool take_next, std::int64_t now) noexcept {
-  if (!victim->wants_help() && !take_next && !sched->chaos) return nullptr;
+  const bool allowed = victim->ring_count() != 0 ? victim->wants_help() : take_next;
+  if (!allowed && !sched->chaos) return nullptr;
   goroutine* taken[processor::ring_size / 2 + 1];
   const std::uint32_t n = victim->steal(taken, take_next);
   if (n == 0) return nullptr;
@@ -127,22 +136,18 @@ goroutine* look_at_others(machine* m, bool take_next, std::int64_t now) noexcept
     run_expired_timers(s, now);
     if (goroutine* g = m->p->pick(m)) return g;
   }
-  return sched->global_pick(m, m->p);
+  return sched->global_pick(m, m->p, global_queue::wish::oldest_first);
 }
 
 /// m is out of work: was what it stole last worth it? See the head of the file.
 void judge_last_theft(machine* m, std::int64_t now) noexcept {
   processor* p = std::exchange(m->robbed, nullptr);
   if (p == nullptr) return;
-  if (now - m->robbed_at >= bounce_ns) {
-    p->bounces.store(0, std::memory_order_relaxed);
-    return;
-  }
-  const auto n = static_cast<std::uint8_t>(p->bounces.load(std::memory_order_relaxed) + 1);
-  p->bounces.store(n, std::memory_order_relaxed);
-  if (n < bounces_to_keep) return;
-  p->bounces.store(0, std::memory_order_relaxed);
-  p->keeps_to_itself.store(true, std::memory_order_relaxed);
+  const std::uint32_t from = p->help_from.load(std::memory_order_relaxed);
+  const bool bounced = now - m->robbed_at < bounce_ns;
+  const std::uint32_t next =
+      bounced ? std::min(from * 2, processor::crowd) : std::max(from / 2, 1U);
+  if (next != from) p->help_from.store(next, std::memory_order_relaxed);
 }
 
 /// Sum of the ticks of all other processors: what stands still is not running short goroutines.

@@ -15,7 +15,7 @@ void install_report_handlers();
 void install_thread_signal_stack();
 void remove_thread_signal_stack();
 
-/// Called by sysmon after request_dump (sysmon.hpp): writes the report that a failing thread left
+/// Called by sysmon after request_dump: writes the report that a failing thread left
 /// to a bystander, else (SIGQUIT) all goroutines; exit status 2.
 [[noreturn]] void dump_and_exit();
 

@@ -2,17 +2,22 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <new>
 
+#include "arch/stack.hpp"
+#include "runtime/create_machine.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/fence.hpp"
+#include "runtime/fork_gate.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/stack_depot.hpp"
 #include "runtime/threads.hpp"
 #include "runtime/timers.hpp"
 
@@ -25,10 +30,33 @@ namespace {
 runtime_lock start_lock;
 std::atomic<bool> started{false};
 bool handlers_installed = false;
+pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
 
 // How long exit() waits for machines to come by the scheduler and stop. One that runs a goroutine
 // which does not come by keeps running while static destructors do, as any detached thread would.
+// On a busy computer the time passes without their having run at all: then each that does not sleep
+// is waited for until it has had that much of a CPU, but no longer than a second. (Without this,
+// every sixth program with goroutines at work on eight processors ended in their using what static
+// destructors had destroyed, where eight such programs shared one CPU.)
 constexpr std::int64_t exit_patience_ns = 10'000'000;
+constexpr std::int64_t longest_exit_ns = 1'000'000'000;
+
+/// Calls f for each worker but the caller; true if one of the calls returned true.
+template <class F>
+bool any_other_worker(F f) noexcept {
+  for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
+    if (m->worker && m != current_machine() && f(*m)) return true;
+  }
+  return false;
+}
+
+/// Exit began a while ago, and some machine has not had its time yet.
+bool someone_starves() noexcept {
+  return any_other_worker([](const machine& m) {
+    return cpu_time(m) - m.cpu_at_exit < exit_patience_ns &&
+           is_on_run_queue(m.tid.load(std::memory_order_relaxed));
+  });
+}
 
 void set_attention() noexcept {
   const unsigned procs = sched->procs.load(std::memory_order_relaxed);
@@ -44,14 +72,15 @@ void at_exit() { begin_exit(); }
 // leak.
 scheduler* abandoned = nullptr;
 
-/// In the child only the forking thread is left. What it inherited of the runtime is abandoned; the
-/// next use starts afresh. Biases of threads that no longer exist are made revocable.
+/// In the child only the forking thread is left. What it inherited of the runtime is abandoned,
+/// locks that threads now gone were holding included; the next use starts afresh. Biases of threads
+/// that no longer exist are made revocable.
 void after_fork_in_child() {
-  for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
-    for (auto& slot : m->holding) slot.store(nullptr, std::memory_order_relaxed);
-    m->tid.store(0, std::memory_order_relaxed);
-  }
-  runnel_current_thread = nullptr;
+  start_lock.abandon();
+  fork_gate::release();
+  abandon_machines();
+  abandon_goroutines();
+  netpoll_close();
   if (sched != nullptr) {
     sched->abandoned_before = abandoned;
     abandoned = sched;
@@ -61,30 +90,50 @@ void after_fork_in_child() {
   abandon_timers();
 }
 
+/// What machines block: what the caller does. In the race build everything: ThreadSanitizer notes a
+/// signal that has a handler and runs that at the next call of the same goroutine's that it
+/// watches, which may never come.
+sigset_t signals_of_machines() noexcept {
+  sigset_t set;
+#if RUNNEL_RACE
+  block_all_but_own(set);
+#else
+  pthread_sigmask(SIG_SETMASK, nullptr, &set);
+#endif
+  return set;
+}
+
 void start() {
   enable_heavy_fence();
   auto* s = new scheduler();
+  coarse_now.store(now_ns(), std::memory_order_relaxed);
   const environment env = read_environment();
   s->chaos = env.chaos;
+  s->ignore_threads = env.ignore_threads;
   s->schedtrace_ms = env.schedtrace_ms;
+  arch::limit_stacks(std::size_t{env.stack_limit_mib} << 20);
   s->cpus = available_cpus();
+  s->signals = signals_of_machines();
   unsigned procs = env.max_procs != 0 ? env.max_procs : default_max_procs();
   if (procs > max_processors) procs = max_processors;
   netpoll_open();
-  sched = s;
   s->procs.store(procs, std::memory_order_relaxed);
   for (unsigned i = 0; i < procs; ++i) {
-    processor* p = make_processor();
+    processor* p = make_processor(*s);
     if (p == nullptr) throw std::bad_alloc();
     p->index = i;
     p->attention.store(s->chaos, std::memory_order_relaxed);
     s->all[i].store(p, std::memory_order_release);
-    put_idle_processor_locked(p);
+    p->idle = true;
+    p->next_idle = s->idle_p;
+    s->idle_p = p;
   }
+  s->idle_ps.store(procs, std::memory_order_relaxed);
+  // Others may find it before `started` says so, and go ahead.
+  __atomic_store_n(&sched, s, __ATOMIC_RELEASE);
   if (!handlers_installed) {
     install_report_handlers();
     std::atexit(at_exit);
-    pthread_atfork(nullptr, nullptr, after_fork_in_child);
     handlers_installed = true;
   }
   start_sysmon();
@@ -94,6 +143,9 @@ void start() {
 
 void ensure_started() {
   if (started.load(std::memory_order_acquire)) return;
+  // Before any lock that a fork could find taken.
+  pthread_once(&fork_handler_once,
+               [] { pthread_atfork(fork_gate::hold, fork_gate::release, after_fork_in_child); });
   start_lock.lock();
   try {
     if (!started.load(std::memory_order_relaxed)) {
@@ -114,23 +166,31 @@ void begin_exit() noexcept {
   const bool on_machine = self != nullptr && self->worker;
   sched->stopping.store(true, std::memory_order_seq_cst);
   set_attention();
-  const std::int64_t until = now_ns() + exit_patience_ns;
+  any_other_worker([](machine& m) {
+    m.cpu_at_exit = cpu_time(m);
+    return false;
+  });
+  const std::int64_t began = now_ns();
   for (;;) {
     sched->lock.lock();
     const unsigned awake = sched->machines - sched->asleep;
     sched->lock.unlock();
-    if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_relaxed) ||
-        now_ns() > until) {
-      return;
-    }
+    if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_acquire)) return;
+    const std::int64_t waited = now_ns() - began;
+    if (waited > longest_exit_ns || (waited > exit_patience_ns && !someone_starves())) return;
     sched_yield();
   }
 }
 
 void pause_if_stopping() noexcept {
   if (__builtin_expect(!sched->stopping.load(std::memory_order_relaxed), 1)) return;
-  sched->paused.fetch_add(1, std::memory_order_relaxed);
-  while (sched->stopping.load(std::memory_order_acquire)) futex_wait(sched->stop_word, 0);
+  sched->paused.fetch_add(1, std::memory_order_release);  // what it did before is done
+  for (;;) {
+    // Read first: should thaw_for_exit come between the two, the word is another one by then.
+    const std::uint32_t word = sched->stop_word.load(std::memory_order_acquire);
+    if (!sched->stopping.load(std::memory_order_acquire)) break;
+    futex_wait(sched->stop_word, word);
+  }
   sched->paused.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -142,7 +202,6 @@ void thaw_for_exit() noexcept {
   sched->stopping.store(false, std::memory_order_release);
   sched->stop_word.fetch_add(1, std::memory_order_release);
   futex_wake(sched->stop_word, INT_MAX);
-  sched->stop_word.store(0, std::memory_order_release);
 }
 
 }  // namespace runnel::runtime

@@ -3,18 +3,23 @@
 
 #include <cxxabi.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstring>
 #include <new>
 
 #include "arch/sanitizer.hpp"
 #include "arch/switch.hpp"
 #include "runtime/create_machine.hpp"
 #include "runtime/deadlock.hpp"
+#include "runtime/fork_gate.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/goroutine_local.hpp"
 #include "runtime/hooks.hpp"
@@ -32,7 +37,7 @@ namespace runnel::runtime {
 namespace {
 
 // Room for the scheduler, and for a report with symbols when the fault is on this stack.
-constexpr std::size_t machine_stack = 256 * 1024;
+constexpr std::size_t machine_stack = 256UL * 1024;
 
 std::atomic<machine*> machines{nullptr};
 runtime_lock records_lock;
@@ -100,7 +105,9 @@ void* machine_main(void* argument) {
   delete static_cast<start_arguments*>(argument);
   machine* m = acquire_machine_record();
   while (m == nullptr) {  // memory is exhausted for now; the processor waits meanwhile
+    fork_gate::leave();
     usleep(1000);
+    fork_gate::enter();
     m = acquire_machine_record();
   }
   m->worker = true;
@@ -108,6 +115,7 @@ void* machine_main(void* argument) {
   learn_own_stack(m);
   m->race_state = arch::tsan_current();
   install_thread_signal_stack();
+  fork_gate::leave();
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // deadlines are met to the microsecond
   sched->threads.fetch_add(1, std::memory_order_relaxed);
   if (start.p != nullptr) acquire_processor(m, start.p);
@@ -139,7 +147,8 @@ machine* acquire_machine_record() noexcept {
   pthread_once(&thread_end_once, make_thread_end_key);
   records_lock.lock();
   machine* m = machines.load(std::memory_order_relaxed);
-  while (m != nullptr && m->tid.load(std::memory_order_relaxed) != 0) m = m->next_all;
+  // acquire: its last user is done with it
+  while (m != nullptr && m->tid.load(std::memory_order_acquire) != 0) m = m->next_all;
   if (m == nullptr) {
     arch::tsan_ignore_begin();  // inlined code of other threads reads parts of it, in an order of
                                 // ours
@@ -184,25 +193,31 @@ void release_machine_record(machine* m) noexcept {
   if (sched != nullptr) thread_fell_asleep();  // one fewer that could wake somebody
 }
 
+void abandon_machines() noexcept {
+  records_lock.abandon();
+  for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
+    for (auto& slot : m->holding) slot.store(nullptr, std::memory_order_relaxed);
+    m->reading.store(nullptr, std::memory_order_relaxed);
+    m->tid.store(0, std::memory_order_relaxed);
+  }
+  // Not to be released a second time, when this thread ends, from under its next owner.
+  if (runnel_current_thread != nullptr) pthread_setspecific(thread_end_key, nullptr);
+  runnel_current_thread = nullptr;
+}
+
 machine* first_machine() noexcept { return machines.load(std::memory_order_acquire); }
 
-bool create_thread(void* (*body)(void*), void* argument) noexcept {
+bool create_thread(void* (*body)(void*), void* argument, const sigset_t& signals) noexcept {
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, machine_stack);
-  // Signals meant for the program are handled by the program's own threads; faults and the
-  // runtime's own dump signal still arrive, being directed at a thread.
-  sigset_t all;
   sigset_t before;
-  sigfillset(&all);
-  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGPROF}) {
-    sigdelset(&all, fault);
-  }
-  for (int s = SIGRTMIN; s <= SIGRTMAX; ++s) sigdelset(&all, s);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_sigmask(SIG_SETMASK, &signals, &before);
   pthread_t handle{};
+  fork_gate::enter();  // the new thread leaves, once it has started
   const bool ok = pthread_create(&handle, &attributes, body, argument) == 0;
+  if (!ok) fork_gate::leave();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
   return ok;
@@ -211,7 +226,7 @@ bool create_thread(void* (*body)(void*), void* argument) noexcept {
 bool create_machine(processor* p, bool searching) noexcept {
   auto* start = new (std::nothrow) start_arguments{p, searching};
   if (start == nullptr) return false;
-  if (create_thread(machine_main, start)) return true;
+  if (create_thread(machine_main, start, sched->signals)) return true;
   delete start;
   return false;
 }
@@ -247,6 +262,25 @@ bool known_threads_blocked() noexcept {
     any = true;
   }
   return any;
+}
+
+std::int64_t cpu_time(const machine& m) noexcept {
+  clockid_t clock{};
+  timespec t{};
+  if (pthread_getcpuclockid(m.handle, &clock) != 0 || clock_gettime(clock, &t) != 0) return 0;
+  return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
+}
+
+bool is_on_run_queue(pid_t tid) noexcept {
+  char text[256];
+  std::snprintf(text, sizeof text, "/proc/self/task/%d/stat", static_cast<int>(tid));
+  const int fd = open(text, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[n > 0 ? n : 0] = '\0';
+  const char* name_end = std::strrchr(text, ')');  // number (name) state ...
+  return name_end != nullptr && name_end[1] == ' ' && name_end[2] == 'R';
 }
 
 }  // namespace runnel::runtime

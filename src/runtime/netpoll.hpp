@@ -12,6 +12,9 @@ namespace runnel::runtime {
 /// Opens the epoll instance. Throws std::system_error when descriptors are exhausted.
 void netpoll_open();
 
+/// In the child of a fork: closes what is the parent's.
+void netpoll_close() noexcept;
+
 /// Sleeps until `deadline` (steady_clock ns; int64 max: none), an interrupt or an event.
 void netpoll_wait(std::int64_t deadline) noexcept;
 

@@ -37,6 +37,13 @@ void netpoll_open() {
   epoll_ctl(epoll_fd, EPOLL_CTL_ADD, interrupt_fd, &event);
 }
 
+void netpoll_close() noexcept {
+  for (int* fd : {&epoll_fd, &interrupt_fd}) {
+    if (*fd >= 0) syscall(SYS_close, *fd);
+    *fd = -1;
+  }
+}
+
 void netpoll_wait(std::int64_t deadline) noexcept {
   epoll_event event{};
   timespec timeout{};

@@ -11,7 +11,7 @@ namespace {
 // costs about 150 locked instructions (1.1 us against 7.5 ns), hence the first threshold; it
 // doubles with every revocation up to 2^max_doublings times.
 constexpr std::uint32_t first_streak = 128;
-constexpr std::uint8_t max_doublings = 8;
+constexpr std::uint8_t max_doublings = 5;
 
 }  // namespace
 

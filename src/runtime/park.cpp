@@ -41,7 +41,8 @@ void sleep_on(std::atomic<std::uint32_t>& note) noexcept {
 
 void park_thread(machine* m, detail::wait_reason reason) noexcept {
   thaw_for_exit();
-  m->wait_since.store(coarse_now.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  // Not the coarse clock, which stands still while everything is asleep.
+  m->wait_since.store(now_ns(), std::memory_order_relaxed);
   m->reason.store(reason, std::memory_order_relaxed);
   if (sched->cpus > 1) {
     const std::int64_t until = now_ns() + thread_spin_ns;

@@ -2,9 +2,21 @@
 
 #include <algorithm>
 
+#include "arch/switch.hpp"
+#include "runtime/fence.hpp"
 #include "runtime/scheduler.hpp"
 
 namespace runnel::runtime {
+
+namespace {
+
+/// It waits to run for the first time. A guess about one that is on its way off another machine.
+bool never_ran(const goroutine& g) noexcept {
+  return __atomic_load_n(&g.context.pc, __ATOMIC_RELAXED) ==
+         reinterpret_cast<std::uintptr_t>(&runnel_goroutine_entry);
+}
+
+}  // namespace
 
 void processor::put_ring(goroutine* g) noexcept {
   const std::uint32_t h = head.load(std::memory_order_relaxed);
@@ -12,8 +24,11 @@ void processor::put_ring(goroutine* g) noexcept {
   if (t - h == ring_size) {
     // Full: half of it and g go to the global queue, in order.
     global_queue::access global(sched->global);
-    for (std::uint32_t i = 0; i < ring_size / 2; ++i) global.put(ring[(h + i) % ring_size]);
-    global.put(g);
+    const auto move = [&](goroutine* one) {
+      never_ran(*one) ? global.spill(one) : global.put(one);
+    };
+    for (std::uint32_t i = 0; i < ring_size / 2; ++i) move(ring[(h + i) % ring_size]);
+    move(g);
     head.store(h + ring_size / 2, std::memory_order_relaxed);
     return;
   }
@@ -32,25 +47,61 @@ processor::pushed processor::push_locked(goroutine* g, bool as_next) noexcept {
   return ring_count() != 0 ? pushed::queued : pushed::as_next;
 }
 
-goroutine* processor::refill(machine* me, global_queue& from, unsigned procs) noexcept {
+goroutine* processor::refill(machine* me, global_queue& from, unsigned procs,
+                             global_queue::wish w) noexcept {
   lock.lock(queue_lock_slot);
   const std::uint32_t room = detached ? 0 : ring_size - ring_count();
-  goroutine* g = nullptr;
+  std::array<goroutine*, ring_size / 2> taken;
+  std::uint32_t n = 0;
   {
     global_queue::access global(from);
-    const std::uint32_t share =
-        std::min({from.size() / procs + 1, static_cast<std::uint32_t>(ring_size / 2), room + 1});
-    g = global.take();
-    std::uint32_t t = tail.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 1; i < share && g != nullptr; ++i) {
-      goroutine* next = global.take();
-      if (next == nullptr) break;
-      ring[t++ % ring_size] = next;
-    }
-    tail.store(t, std::memory_order_relaxed);
+    const std::uint32_t share = std::min({from.size() / procs + 1, ring_size / 2, room + 1});
+    n = global.take_share(taken.data(), share, w);
   }
+  std::uint32_t t = tail.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 1; i < n; ++i) ring[t++ % ring_size] = taken[i];
+  tail.store(t, std::memory_order_relaxed);
   lock.unlock(me, queue_lock_slot);
-  return g;
+  return n != 0 ? taken[0] : nullptr;
+}
+
+goroutine* processor::exchange(machine* me, global_queue& with) noexcept {
+  const std::uint64_t now = yields.read();
+  const std::uint64_t yielded = now - yields_exchanged;
+  yields_exchanged = now;
+  lock.lock(queue_lock_slot);
+  const std::uint32_t n =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(yielded, ring_count()));
+  std::array<goroutine*, ring_size / 4> overdue;
+  const std::uint32_t room = detached ? 0 : ring_size - ring_count();
+  std::uint32_t t = tail.load(std::memory_order_relaxed) - n;
+  goroutine* first = nullptr;
+  const auto add = [&](goroutine* g) {
+    if (first == nullptr) {
+      first = g;
+    } else {
+      ring[t++ % ring_size] = g;
+    }
+  };
+  {
+    global_queue::access global(with);
+    for (std::uint32_t i = 0; i < n; ++i) global.put(ring[(t + i) % ring_size]);
+    const std::uint32_t due = global.take_overdue(overdue.data(), std::min(room, ring_size / 4));
+    for (std::uint32_t i = 0; i < due; ++i) add(overdue[i]);
+    for (std::uint32_t i = 0; i <= n; ++i) {
+      goroutine* g = global.take();
+      if (g == nullptr) break;
+      add(g);
+    }
+  }
+  tail.store(t, std::memory_order_relaxed);
+  lock.unlock(me, queue_lock_slot);
+  return first;
+}
+
+void processor::end_visit() noexcept {
+  const bool biased = !detached && heavy_fence_enabled();
+  lock.unlock_visit(biased ? m.load(std::memory_order_relaxed) : nullptr);
 }
 
 std::uint32_t processor::steal(goroutine** out, bool take_next) noexcept {
@@ -69,8 +120,7 @@ std::uint32_t processor::steal(goroutine** out, bool take_next) noexcept {
     out[taken++] = next;
     run_next.store(nullptr, std::memory_order_relaxed);
   }
-  lock.unlock_visit(detached ? nullptr
-                             : static_cast<detail::thread*>(m.load(std::memory_order_relaxed)));
+  end_visit();
   return taken;
 }
 
@@ -92,8 +142,7 @@ std::uint32_t processor::drain(goroutine*& first, goroutine*& last, bool detach)
     append(ring[h % ring_size]);
   head.store(t, std::memory_order_relaxed);
   if (detach) detached = true;
-  lock.unlock_visit(detached ? nullptr
-                             : static_cast<detail::thread*>(m.load(std::memory_order_relaxed)));
+  end_visit();
   return n;
 }
 

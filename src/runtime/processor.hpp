@@ -2,10 +2,10 @@
 //
 // Invariants
 //  - There are max_procs processors in scheduler::all; at most one machine holds each.
-//  - The queue is guarded by `lock`, which is biased to the holder: the holder pushes and picks
-//  with
-//    plain stores, and only a thief pays (a membarrier, about 1 us, for half of the queue). A
-//    Go-style ring whose owner takes by compare-and-swap cost 8 ns more per pick here.
+//  - The queue is guarded by `lock`, which is biased to the holder where the kernel has membarrier:
+//    the holder pushes and picks with plain stores, and only a thief pays (about 1 us, for half of
+//    the queue). A Go-style ring whose owner takes by compare-and-swap cost 8 ns more per pick
+//    here.
 //  - head, tail and run_next are atomics only so that thieves may look before they lock.
 //  - A detached processor (its machine was found blocked or hogging, or max_procs shrank) has an
 //  empty
@@ -48,7 +48,7 @@ struct alignas(detail::cache_line) processor {
   static constexpr std::uint32_t max_next_streak = 64;
   static constexpr std::uint32_t global_interval = 61;
   // So many waiting goroutines are shared out however they behave.
-  static constexpr std::uint32_t crowd = 64;
+  static constexpr std::uint32_t crowd = 128;
 
   detail::object_lock lock;
   std::atomic<goroutine*> run_next{nullptr};
@@ -60,6 +60,7 @@ struct alignas(detail::cache_line) processor {
   // Raised by others (sysmon, stop, chaos): the next pick takes the slow road.
   std::atomic<bool> attention{false};
   std::uint32_t until_global = global_interval;
+  std::uint64_t yields_exchanged = 0;  // `yields` at the last exchange
   std::atomic<std::uint32_t> tick{0};  // picks; a tick that stands still is one goroutine running
   std::atomic<machine*> m{nullptr};
   unsigned index = 0;
@@ -67,8 +68,7 @@ struct alignas(detail::cache_line) processor {
   std::uint32_t id_epoch = 0;              // the batch is void when it is not the scheduler's
 
   // Whether others should help (see find_runnable.cpp). Hints, written by thieves and sysmon.
-  std::atomic<bool> keeps_to_itself{false};
-  std::atomic<std::uint8_t> bounces{0};
+  std::atomic<std::uint32_t> help_from{1};  // with so many waiting; at most `crowd`
 
   goroutine* free_list = nullptr;
   std::uint32_t free_count = 0;
@@ -85,7 +85,7 @@ struct alignas(detail::cache_line) processor {
   std::int64_t seen_at = 0;
   std::int64_t seen_cpu = 0;
   std::int64_t cpu_seen_at = 0;
-  std::int64_t kept_since = 0;
+  std::int64_t alone_since = 0;  // when help_from was first seen raised
 
   std::array<goroutine*, ring_size> ring{};
 
@@ -94,8 +94,7 @@ struct alignas(detail::cache_line) processor {
   }
   /// Something beyond run_next waits here that another processor should take.
   bool wants_help() const noexcept {
-    const std::uint32_t n = ring_count();
-    return n != 0 && (n >= crowd || !keeps_to_itself.load(std::memory_order_relaxed));
+    return ring_count() >= help_from.load(std::memory_order_relaxed);
   }
   bool looks_empty() const noexcept {
     return ring_count() == 0 && run_next.load(std::memory_order_relaxed) == nullptr;
@@ -108,9 +107,14 @@ struct alignas(detail::cache_line) processor {
   pushed push(machine* me, goroutine* g, bool as_next) noexcept;
   /// Holder only. Takes the next one, or null.
   goroutine* pick(machine* me) noexcept;
-  /// Holder only. Takes the oldest of the global queue, and moves up to 1/procs of it here. Null:
-  /// it was empty.
-  goroutine* refill(machine* me, global_queue& from, unsigned procs) noexcept;
+  /// Holder only. Takes one of the global queue, and moves up to 1/procs of it here. Null: it was
+  /// empty.
+  goroutine* refill(machine* me, global_queue& from, unsigned procs, global_queue::wish w) noexcept;
+  /// Holder only. Takes one of the oldest of the global queue, and gives it as many of the youngest
+  /// here, for as many of its oldest, as have yielded since the last time: those that yield without
+  /// end must not keep a queue to themselves while others wait in the global one. Null: that one
+  /// was empty.
+  goroutine* exchange(machine* me, global_queue& with) noexcept;
   /// Any thread but the holder: moves half of the ring (and run_next if take_next and nothing else
   /// is there) out; returns how many were written to `out`, which has room for ring_size / 2 + 1.
   std::uint32_t steal(goroutine** out, bool take_next) noexcept;
@@ -124,6 +128,7 @@ struct alignas(detail::cache_line) processor {
 
  private:
   void put_ring(goroutine* g) noexcept;
+  void end_visit() noexcept;
   pushed push_locked(goroutine* g, bool as_next) noexcept;
   goroutine* pick_locked() noexcept;
   void prefetch_after(std::uint32_t h) const noexcept;
@@ -191,15 +196,14 @@ RUNNEL_INLINE goroutine* processor::rotate(machine* me, goroutine* g) noexcept {
   if (__builtin_expect(!lock.try_lock_biased(me, queue_lock_slot), 0)) return nullptr;
   const std::uint32_t h = head.load(std::memory_order_relaxed);
   const std::uint32_t t = tail.load(std::memory_order_relaxed);
-  goroutine* next = nullptr;
-  if (h != t) {
+  goroutine* next = run_next.load(std::memory_order_relaxed);
+  if (__builtin_expect(next != nullptr, 0)) {
+    // As in pick: those that yield must not keep what they have readied from running.
+    next = pick_locked();
+    put_ring(g);
+  } else if (h != t) {
     next = ring[h % ring_size];
     head.store(h + 1, std::memory_order_relaxed);
-  } else {
-    next = run_next.load(std::memory_order_relaxed);
-    run_next.store(nullptr, std::memory_order_relaxed);
-  }
-  if (next != nullptr) {  // there is room: one was taken out, or the ring was empty
     ring[t % ring_size] = g;
     tail.store(t + 1, std::memory_order_relaxed);
   }

@@ -6,6 +6,8 @@
 
 #include "runtime/create_machine.hpp"
 #include "runtime/deadlock.hpp"
+#include "runtime/fence.hpp"
+#include "runtime/fork_gate.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/stack_depot.hpp"
@@ -21,20 +23,19 @@ std::int64_t now_ns() noexcept {
   return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
 }
 
-goroutine* scheduler::global_pick(machine* me, processor* p) noexcept {
+goroutine* scheduler::global_pick(machine* me, processor* p, global_queue::wish w) noexcept {
   if (global.size() == 0) return nullptr;
-  if (p == nullptr) return global_queue::access(global).take();
-  return p->refill(me, global, procs.load(std::memory_order_relaxed));
+  return p->refill(me, global, procs.load(std::memory_order_relaxed), w);
 }
 
 // ---- processors changing hands
 
 void acquire_processor(machine* m, processor* p) noexcept {
-  p->m.store(m, std::memory_order_relaxed);
+  p->m.store(m, std::memory_order_release);  // sysmon reads what m's thread wrote of itself
   m->p = p;
   // A thief may be inside; lock_plain waits for it and sees no bias to revoke (release cleared it).
   p->lock.lock_plain();
-  p->lock.bias_to(m);
+  if (heavy_fence_enabled()) p->lock.bias_to(m);
   p->lock.unlock_plain();
 }
 
@@ -210,7 +211,7 @@ processor* detach_processor(processor* p, unsigned index, bool replace) noexcept
     fresh = sched->spare_p;
     if (fresh != nullptr) sched->spare_p = fresh->next_idle;
     sched->lock.unlock();
-    if (fresh == nullptr && (fresh = make_processor()) == nullptr) return nullptr;
+    if (fresh == nullptr && (fresh = make_processor(*sched)) == nullptr) return nullptr;
     fresh->index = index;
   }
   goroutine* first = nullptr;
@@ -234,11 +235,12 @@ processor* detach_processor(processor* p, unsigned index, bool replace) noexcept
   return fresh;
 }
 
-processor* make_processor() noexcept {
+processor* make_processor(scheduler& s) noexcept {
+  const fork_gate::visit while_allocating;
   auto* p = new (std::nothrow) processor();
   if (p == nullptr) return nullptr;
-  p->next_made = sched->made.load(std::memory_order_relaxed);
-  while (!sched->made.compare_exchange_weak(p->next_made, p, std::memory_order_release)) {
+  p->next_made = s.made.load(std::memory_order_relaxed);
+  while (!s.made.compare_exchange_weak(p->next_made, p, std::memory_order_release)) {
   }
   return p;
 }
@@ -257,6 +259,12 @@ void retire_processor(machine* m) noexcept {
   sched->spare_p = p;
   sched->lock.unlock();
   if (n != 0) wake_processor();
+}
+
+void flush_idle_free_lists() noexcept {
+  sched->lock.lock();
+  for (processor* p = sched->idle_p; p != nullptr; p = p->next_idle) flush_free_list(p);
+  sched->lock.unlock();
 }
 
 void poke_poller() noexcept {

@@ -23,6 +23,8 @@
 // Rejected: waking at every `ready` as Go does (ping-pong over two processors: 20x slower here).
 #pragma once
 
+#include <signal.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -47,8 +49,13 @@ struct scheduler {
   std::atomic<machine*> poller{nullptr};  // who sleeps in the poller; changes under lock
   std::atomic<std::int64_t> poller_until{0};
   bool chaos = false;
-  unsigned cpus = 1;           // CPUs this process may use
-  unsigned schedtrace_ms = 0;  // 0: no trace
+  bool ignore_threads = false;  // those that never called the library; see environment
+  unsigned cpus = 1;            // CPUs this process may use
+  unsigned schedtrace_ms = 0;   // 0: no trace
+  // What machines block: what the thread that started the runtime did (not in the race build). So
+  // goroutines see what a std::thread started in their place would: raise() works, SIGPIPE ends the
+  // program, and children that they start inherit a sane mask.
+  sigset_t signals{};
 
   alignas(detail::cache_line) std::array<std::atomic<processor*>, max_processors> all{};
 
@@ -56,6 +63,7 @@ struct scheduler {
 
   // Idle lists. Lock order: lock, then a processor's lock, then the global queue's.
   alignas(detail::cache_line) runtime_lock lock;
+  runtime_lock resizing;         // held by max_procs(n) throughout, taken before all others
   processor* idle_p = nullptr;   // guarded by lock, as all that follows
   processor* spare_p = nullptr;  // detached and given up, for reuse
   machine* idle_m = nullptr;
@@ -70,19 +78,20 @@ struct scheduler {
   std::atomic<std::uint32_t> sysmon_note{0};
   // Odd while sysmon fires timers: what those make ready is in nobody's queue yet. By sysmon only.
   std::atomic<std::uint32_t> sysmon_firing{0};
-  std::atomic<std::uint32_t> stop_word{0};
-  std::atomic<unsigned> paused{0};  // machines that found `stopping` set and wait
-  std::atomic<bool> frozen{false};  // stopping for a fatal report: nothing goes on
+  std::atomic<std::uint32_t> stop_word{0};  // raised when `stopping` ends
+  std::atomic<unsigned> paused{0};          // machines that found `stopping` set and wait
+  std::atomic<bool> frozen{false};          // stopping for a fatal report: nothing goes on
 
   // Counters of what plain threads did, and of rare events.
   std::atomic<std::uint64_t> foreign_spawned{0}, wakeups{0}, handoffs{0}, detached{0}, threads{0};
 
-  /// Takes one of the global queue to run and moves a fair share of the rest to p's own (p null:
-  /// just one).
-  goroutine* global_pick(machine* me, processor* p) noexcept;
+  /// Takes one of the global queue for p, which me holds, to run, and moves a fair share of the
+  /// rest to p's own. Null: there is none.
+  goroutine* global_pick(machine* me, processor* p, global_queue::wish w) noexcept;
 };
 
-/// The one scheduler; null before first use. Immortal; a forked child makes a fresh one.
+/// The one scheduler; null before first use. Immortal; a forked child makes a fresh one. Read
+/// without an order: set when all that it leads to is there, and followed by address (see start()).
 extern scheduler* sched;
 
 /// Starts the runtime if it has not been. Throws std::bad_alloc / std::system_error.
@@ -115,8 +124,10 @@ bool start_machine(processor* p, bool searching) noexcept;
 /// and (replace) a fresh processor, which is returned and owned by the caller, stands at p's index.
 /// Null when p is not held there any more, or memory is exhausted, or !replace.
 processor* detach_processor(processor* p, unsigned index, bool replace) noexcept;
-/// A processor, registered for counters and reports. Null if memory is exhausted.
-processor* make_processor() noexcept;
+/// A processor of s, registered for counters and reports. Null if memory is exhausted.
+processor* make_processor(scheduler& s) noexcept;
+/// Moves the free goroutines of idle processors to the depot: memory for others is exhausted.
+void flush_idle_free_lists() noexcept;
 /// m found its processor detached: gives it up.
 void retire_processor(machine* m) noexcept;
 

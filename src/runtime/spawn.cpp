@@ -54,7 +54,7 @@ void clean_up(goroutine* g) noexcept {
 
 /// For AddressSanitizer: forgets the frames of g from a little below `frame` on.
 void unpoison_above(goroutine* g, const void* frame) noexcept {
-  constexpr std::uintptr_t little = 8 * 1024;
+  constexpr std::uintptr_t little = 8UL * 1024;
   const std::uintptr_t lowest = g->stack_low + arch::guard_size;
   const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(frame) & ~std::uintptr_t{15};
   const std::uintptr_t low = at - lowest > little ? at - little : lowest;
@@ -126,7 +126,11 @@ new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t sta
   machine* m = current_machine();
   const unsigned stack_class = stack_size == 0 ? 0 : arch::stack_class_for(stack_size);
   goroutine* g = runtime::take_goroutine(m != nullptr ? m->p : nullptr, stack_class);
-  if (g == nullptr) throw std::bad_alloc();
+  if (__builtin_expect(g == nullptr, 0)) {
+    runtime::flush_idle_free_lists();
+    g = runtime::take_goroutine(nullptr, stack_class);
+    if (g == nullptr) throw std::bad_alloc();
+  }
   // A finished goroutine may still stand on this stack, about to leave it.
   if (__builtin_expect(g->on_cpu.load(std::memory_order_acquire) != nullptr, 0)) {
     runtime::backoff b;

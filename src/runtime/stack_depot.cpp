@@ -93,6 +93,7 @@ goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept {
     }
     return g;
   }
+  if (stack_class >= arch::stack_classes) return nullptr;
   if (p == nullptr || stack_class != 0) {
     depot.lock.lock();
     goroutine* g = pop_any(stack_class);
@@ -154,6 +155,13 @@ bool trim_depot(std::size_t budget) noexcept {
     if (budget == 0) return true;
   }
   return false;
+}
+
+void abandon_goroutines() noexcept {
+  depot.lock.abandon();
+  depot.fresh = {};
+  depot.trimmed = {};
+  arch::abandon_stacks();
 }
 
 std::size_t depot_size() noexcept {

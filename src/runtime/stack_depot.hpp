@@ -29,6 +29,9 @@ void flush_free_list(processor* p) noexcept;
 /// most `budget` stacks; true if there may be more to do. sysmon calls it when little else runs.
 bool trim_depot(std::size_t budget) noexcept;
 
+/// In the child of a fork: forgets all goroutines, free or not, with their stacks.
+void abandon_goroutines() noexcept;
+
 /// Free goroutines in the depot.
 std::size_t depot_size() noexcept;
 

@@ -26,6 +26,8 @@ void wait_for_note(machine* m) noexcept {
 void take_handed(machine* m) noexcept {
   processor* p = m->handed;
   m->handed = nullptr;
+  // Sysmon, which keeps the time, may have slept as long and may not be awake yet.
+  coarse_now.store(now_ns(), std::memory_order_relaxed);
   if (p != nullptr) acquire_processor(m, p);  // null: it is to be the poller
 }
 

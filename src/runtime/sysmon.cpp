@@ -1,24 +1,21 @@
 // sysmon: the thread that watches processors. Go: sysmon, retake.
 //
 // It polls while any processor works: every 20 us at first, backing off to 1 ms while it finds
-// nothing to do, and sleeps for good some time after the last processor went idle. At each look,
+// nothing to do, and sleeps some time after the last processor went idle. At each look,
 // for a processor whose tick has not moved since the last one (one goroutine runs on it all the
 // while) and behind which work waits:
 //   - an idle processor is woken to steal the work, if there is one; else
 //   - if the machine's CPU clock has stood still, its goroutine blocks in a system call or a lock
-//   that
-//     the runtime was not told of: the processor is detached and its successor, a relief, is given
-//     to another machine;
+//     that the runtime was not told of: the processor is detached and its successor, a relief, is
+//     given to another machine;
 //   - if the goroutine has run for 10 ms, it is a hog: likewise. The kernel time-slices hog and
-//   relief.
+//     relief.
 // A detached processor's machine gives it up when it next enters the scheduler. Nothing is taken
 // from a running machine but its queue, so no signal is needed and no code is interrupted anywhere.
 //
 // It also fires timers that nobody else would, returns memory of idle stacks, retries threads that
 // could not be made, writes schedtrace lines, and does what signal handlers asked for.
-#include "runtime/sysmon.hpp"
-
-#include <pthread.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -28,6 +25,7 @@
 #include <system_error>
 
 #include "runtime/create_machine.hpp"
+#include "runtime/fork_gate.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/scheduler.hpp"
@@ -42,20 +40,19 @@ constexpr std::int64_t shortest_nap_ns = 20'000;
 constexpr std::int64_t longest_nap_ns = 1'000'000;
 constexpr int quick_looks = 20;  // before the nap begins to double
 constexpr std::int64_t hog_ns = 10'000'000;
-constexpr std::int64_t keep_ns =
-    10'000'000;  // then a processor that keeps to itself is tried again
-constexpr std::int64_t idle_before_sleep_ns = 50'000'000;
+// A processor that keeps to itself is tried again after keep_ns, or after alone_ns if one goroutine
+// has been running for that long, as those that fight for a mutex do not: they hand it on every
+// millisecond.
+constexpr std::int64_t keep_ns = 10'000'000;
+constexpr std::int64_t alone_ns = 2'000'000;
+// All processors idle: after so long sysmon sleeps, being woken costs 4 us; and after so long
+// asleep it gives back the memory of free stacks and sleeps for good.
+constexpr std::int64_t idle_before_sleep_ns = 5'000'000;
+constexpr std::int64_t idle_before_trim_ns = 100'000'000;
 constexpr std::int64_t trim_interval_ns = 100'000'000;
 constexpr std::size_t trim_batch = 256;
 
 std::atomic<bool> dump_requested{false};
-
-std::int64_t cpu_time(pthread_t thread) noexcept {
-  clockid_t clock{};
-  timespec t{};
-  if (pthread_getcpuclockid(thread, &clock) != 0 || clock_gettime(clock, &t) != 0) return 0;
-  return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
-}
 
 /// Nothing for sysmon to watch: all processors are idle, and no work waits for a thread to be made.
 bool all_idle() noexcept {
@@ -69,11 +66,12 @@ bool look_at(processor* p, unsigned index, std::int64_t now) noexcept {
   machine* m = p->m.load(std::memory_order_acquire);
   if (m == nullptr) return false;
   const std::uint32_t tick = p->tick.load(std::memory_order_relaxed);
-  if (p->keeps_to_itself.load(std::memory_order_relaxed)) {
-    if (p->kept_since == 0) p->kept_since = now;
-    if (tick == p->seen_tick || now - p->kept_since >= keep_ns) {
-      p->keeps_to_itself.store(false, std::memory_order_relaxed);
-      p->kept_since = 0;
+  if (p->help_from.load(std::memory_order_relaxed) != 1) {
+    if (p->alone_since == 0) p->alone_since = now;
+    const bool stands = tick == p->seen_tick && now - p->seen_at >= alone_ns;
+    if (now - p->alone_since >= (stands ? alone_ns : keep_ns)) {
+      p->help_from.store(1, std::memory_order_relaxed);
+      p->alone_since = 0;
     }
   }
   if (tick != p->seen_tick || p->seen_at == 0) {
@@ -90,7 +88,7 @@ bool look_at(processor* p, unsigned index, std::int64_t now) noexcept {
     wake_processor();
     return false;
   }
-  const std::int64_t cpu = cpu_time(m->handle);
+  const std::int64_t cpu = cpu_time(*m);
   const std::int64_t span = now - p->cpu_seen_at;
   const bool blocked =
       p->cpu_seen_at != 0 && span >= shortest_nap_ns && cpu - p->seen_cpu < span / 8;
@@ -160,18 +158,26 @@ void write_schedtrace(std::int64_t since_start) noexcept {
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line, static_cast<std::size_t>(n));
 }
 
-void sleep_until_needed() noexcept {
+/// False: it is needed. True: it was not within `limit` (null: a signal came).
+bool sleep_until_needed(const timespec* limit) noexcept {
   sched->sysmon_asleep.store(true, std::memory_order_seq_cst);
+  // Implied by seq_cst, but not by what qemu-user makes of STLR and LDAR.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (all_idle() && !dump_requested.load(std::memory_order_seq_cst)) {
     const std::uint32_t note = sched->sysmon_note.load(std::memory_order_seq_cst);
-    if (sched->sysmon_asleep.load(std::memory_order_seq_cst)) futex_wait(sched->sysmon_note, note);
+    if (sched->sysmon_asleep.load(std::memory_order_seq_cst)) {
+      futex_wait(sched->sysmon_note, note, limit);
+      return sched->sysmon_asleep.exchange(false, std::memory_order_seq_cst);
+    }
   }
   sched->sysmon_asleep.store(false, std::memory_order_seq_cst);
+  return false;
 }
 
 void* sysmon_main(void*) {
   note_runtime_thread(static_cast<pid_t>(syscall(SYS_gettid)));
   install_thread_signal_stack();
+  fork_gate::leave();
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   scheduler* const mine = sched;
   const std::int64_t trace_ns = sched->schedtrace_ms * 1'000'000LL;
@@ -200,8 +206,11 @@ void* sysmon_main(void*) {
       if (idle_since == 0) idle_since = now;
       nap = longest_nap_ns;
       if (now - idle_since > idle_before_sleep_ns && !trimming && trace_ns == 0) {
-        trim_depot(SIZE_MAX);
-        sleep_until_needed();
+        const timespec before_trim{0, idle_before_trim_ns};
+        if (sleep_until_needed(&before_trim)) {
+          trim_depot(SIZE_MAX);
+          sleep_until_needed(nullptr);
+        }
         idle_since = 0;
         nap = shortest_nap_ns;
         fruitless = 0;
@@ -222,7 +231,10 @@ void* sysmon_main(void*) {
 }  // namespace
 
 void start_sysmon() {
-  if (!create_thread(sysmon_main, nullptr)) {
+  // It runs nobody's code, so that no signal of the program's is its business; faults arrive.
+  sigset_t all;
+  block_all_but_own(all);
+  if (!create_thread(sysmon_main, nullptr, all)) {
     throw std::system_error(EAGAIN, std::generic_category(), "runnel: cannot start a thread");
   }
 }

@@ -3,11 +3,15 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 #include "runtime/machine.hpp"
 
 namespace runnel::runtime {
 
 machine* first_machine() noexcept;
+/// In the child of a fork: frees all records, whose threads have gone.
+void abandon_machines() noexcept;
 
 /// A worker machine or sysmon.
 bool is_runtime_thread(pid_t tid) noexcept;
@@ -17,6 +21,11 @@ bool is_older_than_runtime(pid_t tid) noexcept;
 bool is_blocked_thread(pid_t tid) noexcept;
 /// At least one plain thread is asleep in the library, and none that ever used it is awake.
 bool known_threads_blocked() noexcept;
+
+/// CPU time that a worker's thread has used, in nanoseconds; 0: it cannot be told.
+std::int64_t cpu_time(const machine& m) noexcept;
+/// The thread runs or waits for a CPU: it does not sleep in the kernel.
+bool is_on_run_queue(pid_t tid) noexcept;
 
 void note_runtime_thread(pid_t tid) noexcept;
 

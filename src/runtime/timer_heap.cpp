@@ -14,6 +14,10 @@ using detail::timer_node;
 
 namespace {
 
+// A ticker whose ticks nobody takes need not be looked at for each of them: who comes to wait for
+// one asks (fire_if_due).
+constexpr std::int64_t unwanted_ns = 20'000;
+
 /// The first tick after `now`; those between are dropped.
 std::int64_t next_tick(std::int64_t when, std::int64_t period, std::int64_t now) noexcept {
   const std::int64_t last = when + (now - when) / period * period;  // <= now
@@ -94,7 +98,6 @@ std::int64_t timer_heap::run_expired(std::int64_t now, ready_fn ready) noexcept 
   std::int64_t deadline = next.load(std::memory_order_acquire);
   if (deadline > now) return deadline;
   constexpr int batch_size = 64;
-  const detail::steady_time at{std::chrono::nanoseconds(now)};
   int fired = batch_size;
   while (fired == batch_size) {
     parker* batch[batch_size];
@@ -102,16 +105,7 @@ std::int64_t timer_heap::run_expired(std::int64_t now, ready_fn ready) noexcept 
     {
       guard hold(lock_);
       for (fired = 0; fired < batch_size && size_ != 0 && heap_[0].when <= now; ++fired) {
-        timer_node* node = heap_[0].node;
-        if (node->period > 0) {
-          node->when = next_tick(node->when, node->period, now);
-          sift_down(0, {node->when, node});
-        } else {
-          remove(0);
-          node->index = 0;
-        }
-        // The node may be gone when fire returns.
-        if (parker* p = node->fire(node, at)) batch[waiting++] = p;
+        if (parker* p = fire(0, now)) batch[waiting++] = p;
       }
       publish();
       deadline = next.load(std::memory_order_relaxed);
@@ -120,6 +114,37 @@ std::int64_t timer_heap::run_expired(std::int64_t now, ready_fn ready) noexcept 
     for (int i = 0; i < waiting; ++i) ready(batch[i]);
   }
   return deadline;
+}
+
+timer_heap::found timer_heap::fire_if_due(timer_node& node, unsigned self, std::int64_t now,
+                                          ready_fn ready) noexcept {
+  if (next.load(std::memory_order_acquire) > now) return found::idle;
+  parker* waiting = nullptr;
+  {
+    guard hold(lock_);
+    if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
+    if (node.index == 0 || node.when > now) return found::idle;
+    waiting = fire(node.index - 1, now);
+    publish();
+  }
+  if (waiting != nullptr) ready(waiting);
+  return found::armed;
+}
+
+/// Fires the entry at `at`, which is due; it goes, or gets its next deadline.
+parker* timer_heap::fire(std::size_t at, std::int64_t now) noexcept {
+  timer_node* node = heap_[at].node;
+  const detail::steady_time time{std::chrono::nanoseconds(now)};
+  if (node->period == 0) {
+    remove(at);
+    node->index = 0;
+    return node->fire(node, time);  // after which the node may be gone
+  }
+  parker* waiting = node->fire(node, time);
+  const bool can_wait = node->unwanted && node->period < unwanted_ns;
+  node->when = next_tick(node->when, node->period, can_wait ? now + unwanted_ns : now);
+  sift_down(at, {node->when, node});
+  return waiting;
 }
 
 std::size_t timer_heap::size() noexcept {

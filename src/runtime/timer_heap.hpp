@@ -77,6 +77,10 @@ class alignas(detail::cache_line) timer_heap {
   found reset(detail::timer_node& node, const arming& how, unsigned self, unsigned target,
               bool& earliest);
 
+  /// Fires the node if it is due at `now`, and readies who waits. `idle`: it is not.
+  found fire_if_due(detail::timer_node& node, unsigned self, std::int64_t now,
+                    ready_fn ready) noexcept;
+
   /// Fires all that is due at `now` in order of deadline, a batch under each hold of the lock, and
   /// readies who waits after each. Returns the next deadline. O(log n) per timer fired.
   std::int64_t run_expired(std::int64_t now, ready_fn ready) noexcept;
@@ -97,6 +101,7 @@ class alignas(detail::cache_line) timer_heap {
 
   class guard;
 
+  detail::parker* fire(std::size_t at, std::int64_t now) noexcept;
   bool insert(detail::timer_node& node, std::int64_t when, std::int64_t period);
   void remove(std::size_t at) noexcept;
   void place(std::size_t at, entry e) noexcept;

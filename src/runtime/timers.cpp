@@ -5,6 +5,8 @@
 #include <new>
 #include <runnel/detail/park.hpp>
 
+#include "runtime/scheduler.hpp"
+
 namespace runnel::runtime {
 namespace {
 
@@ -103,6 +105,15 @@ void timer_arm(timer_node& node, steady_time when, std::chrono::nanoseconds peri
   const std::int64_t deadline = runtime::nanoseconds_of(when);
   if (shards.heaps[shard].arm(node, deadline, period.count(), shard)) {
     runtime::timer_earliest_changed(shard, deadline);
+  }
+}
+
+void timer_fire_if_due(timer_node& node) noexcept {
+  const std::int64_t now = runtime::now_ns();
+  for (;;) {
+    const unsigned shard = node.shard.load(std::memory_order_relaxed);
+    if (shards.heaps[shard].fire_if_due(node, shard, now, &runtime::let_go) != found::elsewhere)
+      return;
   }
 }
 

@@ -4,7 +4,8 @@
 //  - missing_ is zero only between the last arrival of a phase and end_phase(): the completion
 //    function runs then, outside the lock since it is the user's, and nobody may arrive (who does
 //    has not been expected: all that are expected have arrived and wait, or may not arrive twice).
-//  - A waiter is in waiters_ for the phase that is current; end_phase() empties it. Afterwards
+//  - A waiter is in waiters_ for the phase that is current; end_phase() empties it. (One whose
+//    select has taken another case may still be in it for a moment.) Afterwards
 //    nothing of the barrier is touched, so that the barrier may be destroyed when all have
 //    returned.
 #include <runnel/detail/fatal.hpp>
@@ -54,6 +55,18 @@ void barrier_core::wait(std::uint64_t phase) {
   lock_.unlock();
   if (!over) park(wait_reason::barrier);
   race_acquire(this);
+}
+
+bool barrier_core::try_now(selectable& object, void* argument) noexcept {
+  return static_cast<barrier_core&>(object).phase_ != *static_cast<const std::uint64_t*>(argument);
+}
+
+void barrier_core::enqueue(selectable& object, waiter& w, void*) noexcept {
+  static_cast<barrier_core&>(object).waiters_.push_back(w);
+}
+
+void barrier_core::dequeue(selectable& object, waiter& w, void*) noexcept {
+  static_cast<barrier_core&>(object).waiters_.remove(w);
 }
 
 }  // namespace runnel::detail

@@ -23,12 +23,13 @@ bool countdown::become_shared() noexcept {
   last_ = me;
   if (++changes_ < changes_to_share) return false;
   state_.store(now | shared, std::memory_order_release);
+  known_shared_.store(true, std::memory_order_release);
   return true;
 }
 
 void countdown::add_slow(std::int64_t n, const char* negative) {
   if (n < 0) race_release_merge(this);
-  if ((state_.load(std::memory_order_acquire) & shared) != 0) return add_shared(n, negative);
+  if (known_shared_.load(std::memory_order_acquire)) return add_shared(n, negative);
   lock_.lock();
   if (become_shared()) {
     lock_.unlock();  // before the count changes: see "Destruction"

@@ -10,8 +10,15 @@
 //  - linked → unlinked, by the notifier (inside the lock), who unlinks it: the waiter keeps off.
 //  - linked → leaving, by the waiter, who then takes the lock and unlinks itself: a notifier who
 //    meets it stays until it has. That takes the waiter a few instructions, no park.
+//
+// A select waits in the list by a ticket, which a notifier pops like any waiter: then it is noted
+// in the ticket that a notification has come, and the select is claimed if it waits already. If
+// another case won, leave() passes the notification on. The ticket's lock nests in the list's, in a
+// holding slot of its own, so that outside the list's lock a ticket is either queued or dealt with.
+// The list must live until the select has returned.
 #include <runnel/detail/park.hpp>
 #include <runnel/sync/condition_variable.hpp>
+#include <utility>
 
 #include "arch/runtime_lock.hpp"
 #include "sync/ready_list.hpp"
@@ -80,6 +87,42 @@ bool notify_list::someone_leaves() const noexcept {
   return false;
 }
 
+void notify_list::join(notify_ticket& t) noexcept {
+  t.place_.slot = &t;
+  const lock_guard guard(lock_);
+  waiters_.push_back(t.place_);
+}
+
+void notify_list::leave(notify_ticket& t) noexcept {
+  lock_.lock();
+  waiters_.remove(t.place_);
+  lock_.unlock();
+  // Nobody knows the ticket any more.
+  if (std::exchange(t.notified_, false)) notify_one();
+}
+
+// Inside the list's lock. Returns the select's waiter if it is to be made ready.
+waiter* notify_ticket::take_notification() noexcept {
+  constexpr std::size_t slot = 1;
+  lock_.lock(slot);
+  waiter* w = select_.pop();
+  if (w == nullptr) notified_ = true;
+  lock_.unlock(slot);
+  return w;
+}
+
+bool notify_ticket::try_now(selectable& object, void*) noexcept {
+  return std::exchange(static_cast<notify_ticket&>(object).notified_, false);
+}
+
+void notify_ticket::enqueue(selectable& object, waiter& w, void*) noexcept {
+  static_cast<notify_ticket&>(object).select_.push_back(w);
+}
+
+void notify_ticket::dequeue(selectable& object, waiter& w, void*) noexcept {
+  static_cast<notify_ticket&>(object).select_.remove(w);
+}
+
 void notify_list::notify(bool all) noexcept {
   ready_list woken;
   bool wait_for_leavers = false;
@@ -87,7 +130,11 @@ void notify_list::notify(bool all) noexcept {
   for (waiter* next = waiters_.front(); next != nullptr;) {
     auto* w = static_cast<notify_waiter*>(next);
     next = w->next;
-    if (w->claim == nullptr || w->word.try_claim(notified_tag)) {
+    if (w->slot != nullptr) {
+      waiters_.remove(*w);
+      if (waiter* s = static_cast<notify_ticket*>(w->slot)->take_notification()) woken.add(s);
+      if (!all) break;
+    } else if (w->claim == nullptr || w->word.try_claim(notified_tag)) {
       waiters_.remove(*w);
       woken.add(w);
       if (!all) break;

@@ -11,14 +11,29 @@
 //  flag
 //    has stayed `running` for it). Passing the turn on, rather than waking all to try again, keeps
 //    a function that fails n times from costing n * n wakeups; who waited longest is next.
+//  - A waiter with a slot is the place of a once_ticket, whose owner may have left: then its turn
+//    goes to the next.
 #include <runnel/detail/park.hpp>
 #include <runnel/sync/once.hpp>
 
+#include "sync/once_ticket.hpp"
+
 namespace runnel {
+
+using detail::latest_in_line;
+
 namespace {
 
-detail::waiter* latest(std::uintptr_t state) noexcept {
-  return reinterpret_cast<detail::waiter*>(state & ~std::uintptr_t{3});
+/// Wakes one who has been taken out of the line. False: it has left.
+bool tell(detail::waiter& w, bool has_run) noexcept {
+  using verdict = detail::once_ticket::verdict;
+  if (w.slot != nullptr) {
+    return static_cast<detail::once_ticket*>(w.slot)->tell(has_run ? verdict::has_run
+                                                                   : verdict::your_turn);
+  }
+  w.ok = has_run;
+  detail::ready(w.who);
+  return true;
 }
 
 }  // namespace
@@ -43,7 +58,7 @@ bool once_flag::begin() {
       detail::race_acquire(this);
       return true;
     }
-    w.next = latest(now);
+    w.next = latest_in_line(now);
     const std::uintptr_t pushed = reinterpret_cast<std::uintptr_t>(&w) | running;
     if (state_.compare_exchange_weak(now, pushed, std::memory_order_acq_rel,
                                      std::memory_order_acquire)) {
@@ -57,7 +72,7 @@ bool once_flag::begin() {
 
 void once_flag::finish() noexcept {
   detail::race_release(this);
-  detail::waiter* w = latest(state_.exchange(done, std::memory_order_acq_rel));
+  detail::waiter* w = latest_in_line(state_.exchange(done, std::memory_order_acq_rel));
   detail::waiter* oldest = nullptr;
   while (w != nullptr) {
     detail::waiter* before = w->next;
@@ -67,8 +82,7 @@ void once_flag::finish() noexcept {
   }
   while (oldest != nullptr) {
     detail::waiter* after = oldest->next;
-    oldest->ok = true;
-    detail::ready(oldest->who);
+    tell(*oldest, true);
     oldest = after;
   }
 }
@@ -77,7 +91,7 @@ void once_flag::fail() noexcept {
   detail::race_release(this);
   std::uintptr_t now = state_.load(std::memory_order_acquire);
   for (;;) {
-    detail::waiter* w = latest(now);
+    detail::waiter* w = latest_in_line(now);
     if (w == nullptr || w->next == nullptr) {
       if (!state_.compare_exchange_weak(now, w == nullptr ? idle : running,
                                         std::memory_order_acq_rel, std::memory_order_acquire)) {
@@ -89,8 +103,8 @@ void once_flag::fail() noexcept {
       w->next = nullptr;
       w = oldest;
     }
-    if (w != nullptr) detail::ready(w->who);
-    return;
+    if (w == nullptr || tell(*w, false)) return;
+    now = state_.load(std::memory_order_acquire);
   }
 }
 

@@ -11,6 +11,11 @@ class ready_list {
  public:
   void add(waiter* w) noexcept {
     w->ok = true;  // for select: what it waits for is its own
+    add_to_try(w);
+  }
+
+  /// One who is woken to try again.
+  void add_to_try(waiter* w) noexcept {
     w->next = nullptr;
     *end_ = w;
     end_ = &w->next;

@@ -25,36 +25,29 @@ bool semaphore_core::try_acquire_slow() noexcept {
   return free;
 }
 
+bool semaphore_core::take_or_queue(waiter& w) noexcept {
+  w.who = self();
+  const lock_guard guard(lock_);
+  if (count_ > 0) {
+    --count_;
+    return true;
+  }
+  waiters_.push_back(w);
+  return false;
+}
+
 void semaphore_core::acquire_slow() {
   give_way();
   waiter w;
-  w.who = self();
-  lock_.lock();
-  const bool free = count_ > 0;
-  if (free) {
-    --count_;
-  } else {
-    waiters_.push_back(w);
-  }
-  lock_.unlock();
-  if (!free) park(wait_reason::semacquire);
+  if (!take_or_queue(w)) park(wait_reason::semacquire);
   race_acquire(this);
 }
 
 bool semaphore_core::acquire_until(steady_time deadline) {
   claim_word claim;
   waiter w;
-  w.who = self();
   w.claim = &claim;
-  lock_.lock();
-  const bool free = count_ > 0;
-  if (free) {
-    --count_;
-  } else {
-    waiters_.push_back(w);
-  }
-  lock_.unlock();
-  if (!free && !park_by(wait_reason::semacquire, w, deadline)) {
+  if (!take_or_queue(w) && !park_by(wait_reason::semacquire, w, deadline)) {
     const lock_guard guard(lock_);
     waiters_.remove(w);
     return false;

@@ -3,8 +3,8 @@
 // Invariant, guarded by the lock: the first waiter wants more than there is; whatever makes room
 // (release) or takes the first waiter away (a select that ends otherwise) serves the waiters in
 // order until one does not fit. A select that gives up cannot serve others from its dequeue, where
-// nobody may be made ready; it calls serve_waiters afterwards. Until then waiters behind it wait a
-// moment longer than they need.
+// nobody may be made ready; gave_up does it afterwards. Until then waiters behind it wait a moment
+// longer than they need.
 //
 // Destruction: as semaphore.cpp.
 #include <runnel/detail/fatal.hpp>
@@ -17,10 +17,6 @@ namespace runnel::detail {
 namespace {
 
 std::int64_t wanted(const waiter& w) noexcept { return *static_cast<const std::int64_t*>(w.slot); }
-
-void check(std::int64_t n) {
-  if (n < 0) throw_panic("semaphore: negative weight");
-}
 
 // Inside the lock.
 void serve(wait_queue& waiters, std::int64_t size, std::int64_t& held,
@@ -36,6 +32,15 @@ void serve(wait_queue& waiters, std::int64_t size, std::int64_t& held,
 }
 
 }  // namespace
+
+std::int64_t weighted_core::check_size(std::int64_t size) {
+  if (size < 0) throw_panic("semaphore: size < 0");
+  return size;
+}
+
+void weighted_core::check(std::int64_t n) {
+  if (n < 0) throw_panic("semaphore: n < 0");
+}
 
 // Inside the lock.
 bool weighted_core::take(std::int64_t n) noexcept {
@@ -87,14 +92,6 @@ void weighted_core::release(std::int64_t n) {
   served.ready_all();
 }
 
-void weighted_core::serve_waiters() noexcept {
-  ready_list served;
-  lock_.lock();
-  serve(waiters_, size_, held_, served);
-  lock_.unlock();
-  served.ready_all();
-}
-
 void weighted_core::acquired() noexcept { race_acquire(this); }
 
 bool weighted_core::try_now(selectable& object, void* argument) noexcept {
@@ -108,6 +105,15 @@ void weighted_core::enqueue(selectable& object, waiter& w, void* argument) noexc
 
 void weighted_core::dequeue(selectable& object, waiter& w, void*) noexcept {
   static_cast<weighted_core&>(object).waiters_.remove(w);
+}
+
+void weighted_core::gave_up(selectable& object) noexcept {
+  auto& s = static_cast<weighted_core&>(object);
+  ready_list served;
+  s.lock_.lock();
+  serve(s.waiters_, s.size_, s.held_, served);
+  s.lock_.unlock();
+  served.ready_all();
 }
 
 }  // namespace runnel::detail

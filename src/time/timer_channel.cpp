@@ -11,8 +11,7 @@ namespace {
 /// Sends the time, whatever the channel makes of it (see chan_element.hpp). A full channel drops
 /// it.
 template <class E>
-parker* send_tick(chan_core& c, steady_time now) noexcept {
-  bool sent = false;
+parker* send_tick(chan_core& c, steady_time now, bool& sent) noexcept {
   if constexpr (std::is_same_v<E, steady_time>) {
     return c.send_from_timer(&now, sent);
   } else {
@@ -31,7 +30,11 @@ struct channel_timer : timer_node {
 
   // Needs no reference to the channel, whose end disarms first.
   static parker* fired(timer_node* node, steady_time now) noexcept {
-    return send_tick<element<steady_time>>(static_cast<channel_timer*>(node)->core, now);
+    bool sent = false;
+    parker* who =
+        send_tick<element<steady_time>>(static_cast<channel_timer*>(node)->core, now, sent);
+    node->unwanted = !sent;
+    return who;
   }
 };
 
@@ -41,10 +44,13 @@ bool retire(void* extra) noexcept {
   return true;
 }
 
+void refill(void* extra) noexcept { timer_fire_if_due(*static_cast<channel_timer*>(extra)); }
+
 constexpr element_ops timer_ops = [] {
   element_ops ops = ops_for<steady_time, true>;
   ops.extra = sizeof(channel_timer);
   ops.retire = &retire;
+  ops.refill = &refill;
   return ops;
 }();
 
@@ -59,6 +65,7 @@ bool discard(timer_node& node) noexcept {
 chan_core* make_timer_channel(steady_time when, std::chrono::nanoseconds period) {
   chan_core* c = chan_core::make(timer_ops, 1);
   auto* timer = ::new (c->extra()) channel_timer(*c);
+  c->timer_armed();
   try {
     timer_arm(*timer, when, period);
   } catch (...) {
@@ -71,6 +78,7 @@ chan_core* make_timer_channel(steady_time when, std::chrono::nanoseconds period)
 bool stop_timer_channel(chan_core& c) noexcept { return timer_cancel(timer_of(c), &discard); }
 
 bool reset_timer_channel(chan_core& c, steady_time when, std::chrono::nanoseconds period) {
+  c.timer_armed();
   return timer_reset(timer_of(c), when, period, &discard);
 }
 

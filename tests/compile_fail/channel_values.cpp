@@ -43,4 +43,18 @@ int main() {
 #if RUNNEL_CASE == 10  // no viable|conversion|cannot convert
   const bool truth = c;
 #endif
+  struct no_default {
+    explicit no_default(int) {}
+  };
+  const runnel::chan<no_default> n(1);
+#if RUNNEL_CASE == 11  // yields T\{\}: take a std::optional<T> where T has no default
+  runnel::select(runnel::on_recv(n, [](no_default) {}));
+#endif
+#if RUNNEL_CASE == 12  // yields T\{\}: take a std::optional<T> where T has no default
+  no_default out(1);
+  runnel::select(runnel::on_recv(n, out));
+#endif
+#if RUNNEL_CASE == 13  // the handler of on_recv takes a T, a std::optional<T> or nothing
+  runnel::select(runnel::on_recv(n, [](std::string) {}));
+#endif
 }

@@ -179,6 +179,28 @@ def test_bad_use(installed, source):
         expect_misuse(installed.run(command), "source tree")
 
 
+def test_bench_tells_before_it_builds(installed, source):
+    """With only these programs to be found anything that is built, or looked for to be, would fail otherwise."""
+    tools = source.work / "tools"
+    tools.mkdir()
+    for tool in ("bash", "cat", "env", "python3", "readlink", "sed"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    source.env["PATH"] = str(tools)
+    expect_misuse(source.run("bench", "no row is called this"), "bench", "no row is called this")
+    expect_misuse(source.run("bench", "--no-option"), "bench", "--no-option")
+    expect_misuse(source.run("bench", "chan", "select"), "bench", "select")
+    expect_misuse(source.run("bench", "--procs", "0", "chan"), "bench", "--procs")
+    expect_misuse(source.run("bench", "--repeat", "some", "chan"), "bench", "some")
+    expect_misuse(source.run("bench", "curves", "no curve is called this"), "bench", "no curve is called this")
+    expect_misuse(source.run("bench", "sim", "--no-option"), "bench", "--no-option")
+    for arguments in (["--help"], ["nothing", "--help"], ["chan", "-h"], ["curves", "--help"], ["--quick", "--help"]):
+        result = source.run("bench", *arguments)
+        expect_result(result, 0, err="")
+        expect("runnel bench" in result.stdout and "--quick" in result.stdout, result.stdout)
+    expect_result(source.run("bench", "--list"), 0, err="")
+    expect_result(installed.run("bench", "nothing", "--help"), 0, err="")
+
+
 def test_help_and_version(installed, source):
     for command in (installed, source):
         for arguments in (["--help"], ["help"], ["run", "--help"], ["help", "test"], ["tour", "--help"], ["test", "-h"]):

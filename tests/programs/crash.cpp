@@ -1,5 +1,7 @@
 // crash MODE: stack overflows, which are reported, and other faults, which are the program's own
 // and must stay what they are.
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -77,6 +79,15 @@ void abort_in_goroutine() {
   runnel::go([] { std::abort(); });
   wait_for_the_end();
 }
+// As a program would that writes to `head`.
+void broken_pipe_in_goroutine() {
+  std::signal(SIGPIPE, SIG_DFL);
+  int ends[2];
+  if (::pipe(ends) != 0) std::abort();
+  ::close(ends[0]);
+  runnel::go([to = ends[1]] { (void)!::write(to, "x", 1); });
+  wait_for_the_end();
+}
 void own_handler() {
   std::signal(SIGSEGV, [](int) { std::_Exit(33); });
   runnel::go([] { write_to_null(); });
@@ -111,6 +122,7 @@ int main(int argc, char** argv) {
       {"null_in_goroutine", null_in_goroutine},
       {"null_in_main", null_in_main},
       {"abort_in_goroutine", abort_in_goroutine},
+      {"broken_pipe_in_goroutine", broken_pipe_in_goroutine},
       {"own_handler", own_handler},
       {"own_handler_installed_later", own_handler_installed_later},
       {"unlock_unlocked", unlock_unlocked},

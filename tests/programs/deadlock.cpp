@@ -110,6 +110,15 @@ void threads_that_have_ended() {
   for (int i = 0; i < 6; ++i) c.recv();
 }
 
+// With RUNNEL_DEBUG=ignorethreads=1: for all the library knows this one could send.
+void ignored_threads() {
+  std::thread([] {
+    for (;;) std::this_thread::sleep_for(1s);
+  }).detach();
+  const chan<int> c;
+  c.recv();
+}
+
 void after_blocking_calls() {
   const chan<int> c;
   for (int i = 0; i < 5; ++i) {
@@ -167,6 +176,7 @@ int main(int argc, char** argv) {
       {"locked_to_threads", locked_to_threads},
       {"plain_threads_too", plain_threads_too},
       {"threads_that_have_ended", threads_that_have_ended},
+      {"ignored_threads", ignored_threads},
       {"after_blocking_calls", after_blocking_calls},
       {"crossed_locks", crossed_locks},
       {"timer_that_is_stopped", timer_that_is_stopped},

@@ -111,7 +111,12 @@ void deep_stack() {
 }
 void many_goroutines() {
   const chan<int> c;
-  for (int i = 0; i < 130; ++i) runnel::go([c] { receive_here(c); });
+  for (int i = 0; i < 300; ++i) runnel::go([c] { receive_here(c); });
+  c.recv();
+}
+void more_goroutines_than_are_shown() {
+  const chan<int> c;
+  for (int i = 0; i < 10'003; ++i) runnel::go([c] { receive_here(c); });
   c.recv();
 }
 void grandchild() {
@@ -174,6 +179,7 @@ int main(int argc, char** argv) {
       {"panic_while_main_sleeps", panic_while_main_sleeps},
       {"deep_stack", deep_stack},
       {"many_goroutines", many_goroutines},
+      {"more_goroutines_than_are_shown", more_goroutines_than_are_shown},
       {"grandchild", grandchild},
       {"locked", locked},
       {"overflow_in_malloc", overflow_in_malloc},

@@ -92,6 +92,7 @@ void in_wait_group_go() {
   runnel::wait_group g;
   g.go([] { throw_boom(); });
   g.wait();
+  std::_Exit(3);  // the counter stays up until the program has ended
 }
 void in_after_func() {
   runnel::after_func(1ms, [] { throw_boom(); });
@@ -139,6 +140,15 @@ void handler_for_goroutine() { handled(in_goroutine); }
 void handler_for_main() { handled(in_main); }
 void handler_for_int() { handled(of_type_int); }
 
+// Go's TestIssue76126: wait() does not return while the report is still under way.
+void wait_during_the_report() {
+  runnel::on_panic([](std::exception_ptr) {
+    std::puts("reporting");
+    runnel::sleep_for(50ms);
+  });
+  in_wait_group_go();
+}
+
 void many_at_once() {
   for (int i = 0; i < 50; ++i) runnel::go([] { throw_boom(); });
   wait_for_the_end();
@@ -169,6 +179,7 @@ int main(int argc, char** argv) {
       {"handler_for_goroutine", handler_for_goroutine},
       {"handler_for_main", handler_for_main},
       {"handler_for_int", handler_for_int},
+      {"wait_during_the_report", wait_during_the_report},
       {"many_at_once", many_at_once},
   };
   const auto mode = modes.find(argc > 1 ? argv[1] : "");

@@ -3,9 +3,9 @@
 //
 // An .expected file holds `key: value` lines (status; args, which replace MODE; env, any number;
 // signal, sent after 300 ms (emulated, 3 s); repeat, how often to run it; within, milliseconds it
-// may take; sanitized, clang and emulated, why it is left out under a sanitizer, if compiled by
-// Clang, under qemu-user), then the sections `stdout:` and `stderr:`. A section that is absent is
-// not looked at. In a section
+// may take), then the sections `stdout:` and `stderr:`. A section that
+// is absent is not looked at. A key or section with a suffix counts only there and replaces the one
+// without: .race, .asan, .clang (compiled by), .emulated (by qemu-user). In a section
 //   <n>     stands for a decimal number, <*> for anything within the line,
 //   ...     alone on a line for any number of whole lines.
 // Each file is a test of its own, with RUNNEL_MAXPROCS 1, 2 and 8 unless its env sets that.
@@ -25,10 +25,29 @@
 #include "support/test.hpp"
 
 namespace fs = std::filesystem;
+using runnel_test::emulated;
 using runnel_test::program_options;
 using runnel_test::program_result;
 
 namespace {
+
+#if defined(__clang__)
+constexpr bool clang = true;
+#else
+constexpr bool clang = false;
+#endif
+
+/// What a key or section of an .expected file says for this build: its name without the suffix;
+/// empty if it is for another build.
+std::string name_here(const std::string& name) {
+  const std::size_t dot = name.find('.');
+  if (dot == std::string::npos) return name;
+  const std::map<std::string, bool> builds{{"race", RUNNEL_TEST_TSAN != 0},
+                                           {"asan", RUNNEL_TEST_ASAN != 0},
+                                           {"clang", clang},
+                                           {"emulated", emulated}};
+  return builds.at(name.substr(dot + 1)) ? name.substr(0, dot) : "";
+}
 
 struct expectation {
   std::string program;
@@ -38,9 +57,6 @@ struct expectation {
   int signal = 0;
   int repeat = 1;
   int within_ms = 0;
-  std::string sanitized;
-  std::string clang;
-  std::string emulated;
   bool has_out = false;
   bool has_err = false;
   std::vector<std::string> out;
@@ -74,14 +90,12 @@ void read_header_line(expectation& e, const std::string& key, const std::string&
     e.repeat = std::stoi(value);
   else if (key == "within")
     e.within_ms = std::stoi(value);
-  else if (key == "sanitized")
-    e.sanitized = value;
-  else if (key == "clang")
-    e.clang = value;
-  else if (key == "emulated")
-    e.emulated = value;
   else
     throw std::runtime_error("unknown key: " + key);
+}
+
+bool reports_deadlock(const expectation& e) {
+  return !e.err.empty() && e.err[0].starts_with("fatal error: all goroutines are asleep");
 }
 
 expectation read_expectation(const fs::path& file) {
@@ -92,20 +106,25 @@ expectation read_expectation(const fs::path& file) {
   if (dot != std::string::npos) e.args = {stem.substr(dot + 1)};
   std::ifstream in(file);
   std::vector<std::string>* section = nullptr;
+  std::vector<std::string> ignored;
   for (std::string line; std::getline(in, line);) {
-    if (line == "stdout:") {
-      section = &e.out;
-      e.has_out = true;
-    } else if (line == "stderr:") {
-      section = &e.err;
-      e.has_err = true;
+    const bool heads = !line.empty() && line.back() == ':' && line.compare(0, 3, "std") == 0;
+    if (heads) {
+      const std::string name = name_here(line.substr(0, line.size() - 1));
+      section = name == "stdout" ? &e.out : name == "stderr" ? &e.err : &ignored;
+      section->clear();  // what is said for this build comes after what is said for all
+      if (section == &e.out) e.has_out = true;
+      if (section == &e.err) e.has_err = true;
     } else if (section != nullptr) {
       section->push_back(line);
     } else if (!line.empty() && line[0] != '#') {
       const std::size_t colon = line.find(": ");
-      read_header_line(e, line.substr(0, colon), line.substr(colon + 2));
+      const std::string name = name_here(line.substr(0, colon));
+      if (!name.empty()) read_header_line(e, name, line.substr(colon + 2));
     }
   }
+  // The emulator has threads of its own, which for all the library knows may wake somebody.
+  if (emulated && reports_deadlock(e)) e.env.emplace_back("RUNNEL_DEBUG=ignorethreads=1");
   return e;
 }
 
@@ -171,16 +190,6 @@ void check(const expectation& e, const program_result& r) {
   }
 }
 
-#if defined(RUNNEL_TEST_EMULATED)  // by qemu-user, see CMakeLists.txt
-constexpr bool emulated = true;
-#else
-constexpr bool emulated = false;
-#endif
-
-bool reports_deadlock(const expectation& e) {
-  return !e.err.empty() && e.err[0].starts_with("fatal error: all goroutines are asleep");
-}
-
 class report_test : public ::testing::Test {
  public:
   // procs 0: the expectation itself says how many
@@ -189,15 +198,6 @@ class report_test : public ::testing::Test {
  private:
   void TestBody() override {
     const expectation e = read_expectation(file_);
-    if (runnel_test::under_sanitizer && !e.sanitized.empty()) GTEST_SKIP() << e.sanitized;
-#if defined(__clang__)
-    if (!e.clang.empty()) GTEST_SKIP() << e.clang;
-#endif
-    if (emulated && !e.emulated.empty()) GTEST_SKIP() << e.emulated;
-    if (emulated && reports_deadlock(e)) {
-      GTEST_SKIP()
-          << "the emulator has threads of its own, which for all we know may wake somebody";
-    }
     program_options options;
     options.env = e.env;
     if (procs_ > 0) options.env.push_back("RUNNEL_MAXPROCS=" + std::to_string(procs_));
@@ -223,7 +223,7 @@ void add_one(const fs::path& file, const std::string& suffix, int procs) {
 
 bool register_all() {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(fs::path(__FILE__).parent_path())) {
+  for (const auto& entry : fs::directory_iterator(RUNNEL_TEST_EXPECTATIONS)) {
     if (entry.path().extension() == ".expected") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());

@@ -308,7 +308,7 @@ TEST(debug_report, stack_that_could_not_be_had) {
 
 TEST(debug_report, empty_lines_between_and_counts_of_the_rest) {
   const auto all = std::make_unique<census>();
-  all->goroutine_count = 2;
+  all->goroutine_count = all->id_count = all->part_end = 2;
   all->goroutine_total = 12;
   for (std::size_t i = 0; i < 2; ++i) {
     all->goroutines[i].what = snapshot::kind::goroutine;
@@ -338,8 +338,9 @@ TEST(debug_report, shows_the_frames_of_the_caller) {
 }
 
 TEST(debug_symbolize, knows_lines_and_inlined_calls) {
+  bool lines_known = false;
 #if defined(RUNNEL_HAVE_LIBDW) && RUNNEL_HAVE_LIBDW
-  if (libdw::load() == nullptr) GTEST_SKIP() << "libdw is not installed";
+  lines_known = libdw::load() != nullptr;
 #endif
   backtrace trace;
   const int line = __LINE__ + 1;
@@ -356,9 +357,9 @@ TEST(debug_symbolize, knows_lines_and_inlined_calls) {
             file + ":" + std::to_string(f.line) + (f.inlined ? " inlined" : ""));
       },
       &frames);
-  if (frames.size() == 1 && frames[0] == ":0") GTEST_SKIP() << "no debug information, or no libdw";
-  EXPECT_EQ(frames, (std::vector<std::string>{"debug_test.cpp:" + std::to_string(line) + " inlined",
-                                              "debug_test.cpp:" + std::to_string(call)}));
+  const std::vector<std::string> expected{"debug_test.cpp:" + std::to_string(line) + " inlined",
+                                          "debug_test.cpp:" + std::to_string(call)};
+  EXPECT_EQ(frames, lines_known ? expected : std::vector<std::string>{":0"});
 }
 
 TEST(debug_symbolize, symbol_tables_know_functions_that_are_not_exported) {

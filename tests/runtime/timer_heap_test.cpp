@@ -19,6 +19,7 @@ using runnel::runtime::timer_heap;
 namespace {
 
 struct logged_timer : timer_node {
+  explicit logged_timer(std::vector<int>& where) : logged_timer() { log = &where; }
   logged_timer() {
     fire = [](timer_node* node, steady_time) noexcept -> parker* {
       auto* self = static_cast<logged_timer*>(node);
@@ -62,9 +63,8 @@ TEST(timer_heap, fires_in_order_of_deadline_and_reports_the_next) {
 TEST(timer_heap, cancel_is_exact) {
   timer_heap heap;
   std::vector<int> log;
-  logged_timer a;
-  logged_timer b;
-  a.log = b.log = &log;
+  logged_timer a(log);
+  logged_timer b(log);
   heap.arm(a, 10, 0, 0);
   heap.arm(b, 20, 0, 0);
   EXPECT_EQ(heap.cancel(a, 0, nullptr), timer_heap::found::armed);
@@ -78,11 +78,46 @@ TEST(timer_heap, cancel_is_exact) {
   EXPECT_EQ(heap.cancel(b, 3, nullptr), timer_heap::found::elsewhere);
 }
 
+TEST(timer_heap, fires_one_out_of_turn_if_it_is_due) {
+  timer_heap heap;
+  std::vector<int> log;
+  std::vector<logged_timer> timers(8);
+  for (int i = 0; i < 8; ++i) {
+    timers[i].id = i;
+    timers[i].log = &log;
+    heap.arm(timers[i], 10 + i, i == 6 ? 10 : 0, 0);
+  }
+  EXPECT_EQ(heap.fire_if_due(timers[5], 0, 14, nobody_waits), timer_heap::found::idle);  // not yet
+  EXPECT_EQ(heap.fire_if_due(timers[5], 1, 15, nobody_waits), timer_heap::found::elsewhere);
+  EXPECT_EQ(heap.fire_if_due(timers[5], 0, 15, nobody_waits), timer_heap::found::armed);
+  EXPECT_EQ(heap.fire_if_due(timers[5], 0, 15, nobody_waits), timer_heap::found::idle);  // once
+  EXPECT_EQ(heap.fire_if_due(timers[6], 0, 30, nobody_waits), timer_heap::found::armed);
+  EXPECT_EQ(log, (std::vector<int>{5, 6}));
+  EXPECT_EQ(heap.run_expired(30, nobody_waits), 36);  // of 16, 26, 36
+  EXPECT_EQ(log, (std::vector<int>{5, 6, 0, 1, 2, 3, 4, 7}));
+  heap.cancel(timers[6], 0, nullptr);
+}
+
+TEST(timer_heap, a_quick_ticker_that_nobody_takes_waits) {
+  timer_heap heap;
+  std::vector<int> log;
+  logged_timer quick(log);
+  logged_timer slow(log);
+  heap.arm(quick, 1, 1, 0);
+  EXPECT_EQ(heap.run_expired(5, nobody_waits), 6);
+  quick.unwanted = slow.unwanted = true;
+  EXPECT_GE(heap.run_expired(6, nobody_waits), 10'000);
+  EXPECT_EQ(log.size(), 2U);
+  heap.cancel(quick, 0, nullptr);
+  heap.arm(slow, 1'000'000, 1'000'000, 0);  // its next tick is near, although nobody took this one
+  EXPECT_EQ(heap.run_expired(1'999'999, nobody_waits), 2'000'000);
+  heap.cancel(slow, 0, nullptr);
+}
+
 TEST(timer_heap, periodic_timers_rearm_and_drop_missed_ticks) {
   timer_heap heap;
   std::vector<int> log;
-  logged_timer t;
-  t.log = &log;
+  logged_timer t(log);
   heap.arm(t, 10, 10, 0);
   EXPECT_EQ(heap.run_expired(10, nobody_waits), 20);
   EXPECT_EQ(log.size(), 1U);

@@ -76,8 +76,26 @@ void* mmap(void* address, std::size_t length, int protection, int flags, int fd,
 
 }  // extern "C"
 
-runnel_test::alloc_counts runnel_test::allocations() {
+namespace runnel_test {
+
+alloc_counts allocations() {
   return {heap_calls.load(std::memory_order_relaxed), map_calls.load(std::memory_order_relaxed)};
 }
+
+void expect_no_allocation(const std::function<void()>& work) {
+  constexpr int most_rounds = 20;
+  alloc_counts least{~0ULL, ~0ULL};
+  for (int round = 0; round < most_rounds; ++round) {
+    const alloc_counts before = allocations();
+    work();
+    const alloc_counts used = allocations() - before;
+    if (round >= 2 && used.heap + used.maps < least.heap + least.maps) least = used;
+    if (round >= 2 && used.heap + used.maps == 0) return;
+  }
+  ADD_FAILURE() << "even the best round made " << least.heap << " allocations and " << least.maps
+                << " mappings";
+}
+
+}  // namespace runnel_test
 
 #endif

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace runnel_test {
 
@@ -17,5 +18,10 @@ struct alloc_counts {
 };
 
 alloc_counts allocations();
+
+// Does `work` twice to warm up and then again and again: one of the later rounds must get by
+// without a single allocation. Not each of them: a burst may still grow a pool to a new high-water
+// mark, which depends on the schedule.
+void expect_no_allocation(const std::function<void()>& work);
 
 }  // namespace runnel_test

@@ -83,6 +83,15 @@ bool eventually(const std::function<bool()>& cond, std::chrono::milliseconds lim
   return true;
 }
 
+std::string panic_text(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const runnel::panic& p) {
+    return p.what();
+  }
+  return "no panic";
+}
+
 void let_others_run() {
   for (int i = 0; i < 20; ++i) runnel::yield();
   runnel::sleep_for(std::chrono::milliseconds(2));

@@ -45,8 +45,15 @@ namespace runnel_test {
 
 inline constexpr bool under_sanitizer = RUNNEL_TEST_TSAN != 0 || RUNNEL_TEST_ASAN != 0;
 
+// By qemu-user; see CMakeLists.txt.
+#if defined(RUNNEL_TEST_EMULATED)
+inline constexpr bool emulated = true;
+#else
+inline constexpr bool emulated = false;
+#endif
+
 // How often a loop runs: n, or a tenth of it (at least one) where every step costs ten times more.
-constexpr int rounds(int n) { return under_sanitizer ? (n + 9) / 10 : n; }
+constexpr int rounds(int n) { return under_sanitizer || emulated ? (n + 9) / 10 : n; }
 
 // How long something that must happen may take before a test gives it up. Generous on purpose:
 // such a bound only turns a hang into a failure, nothing is measured by it.
@@ -54,6 +61,9 @@ std::chrono::milliseconds patience(std::chrono::milliseconds normal = std::chron
 
 // Waits, asleep between looks, until `cond()` is true; false if it never was within `limit`.
 bool eventually(const std::function<bool()>& cond, std::chrono::milliseconds limit = patience());
+
+// what() of the panic that f throws; "no panic" if it returns.
+std::string panic_text(const std::function<void()>& f);
 
 // Lets other goroutines and threads go ahead, often enough that whoever can reach its next park
 // point will have reached it on an idle machine. For provoking an interleaving, never for

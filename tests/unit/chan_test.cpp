@@ -15,21 +15,12 @@ using runnel::chan_status;
 using runnel_test::crew;
 using runnel_test::eventually;
 using runnel_test::let_others_run;
+using runnel_test::panic_text;
 
 namespace {
 
 // The channel sizes the general tests run with: none, one, a few, enough for all.
 constexpr std::size_t capacities[] = {0, 1, 2, 7, 64, 200};
-
-template <class F>
-std::string panic_text(F&& f) {
-  try {
-    f();
-  } catch (const runnel::panic& p) {
-    return p.what();
-  }
-  return "no panic";
-}
 
 }  // namespace
 

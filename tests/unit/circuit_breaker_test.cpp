@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <type_traits>
 
 #include "support/crew.hpp"
 #include "support/test.hpp"
@@ -69,6 +70,31 @@ RUNNEL_TEST_BOTH(circuit_breaker, default_is_five_failures_and_one_second) {
   EXPECT_EQ(b.current(), state::closed);
   fail_once(b);
   EXPECT_EQ(b.current(), state::open);
+}
+
+RUNNEL_TEST_BOTH(circuit_breaker, ways_to_make_one) {
+  static_assert(std::is_convertible_v<circuit_breaker::options, circuit_breaker>);
+  static_assert(!std::is_copy_constructible_v<circuit_breaker>);
+  static_assert(!std::is_move_constructible_v<circuit_breaker>);
+  circuit_breaker none({});
+  circuit_breaker braces{};
+  circuit_breaker braces_in_braces{{}};
+  circuit_breaker empty = {};
+  for (circuit_breaker* b : {&none, &braces, &braces_in_braces, &empty}) {
+    for (int i = 0; i < 4; ++i) fail_once(*b);
+    EXPECT_EQ(b->current(), state::closed);
+    fail_once(*b);
+    EXPECT_EQ(b->current(), state::open);
+  }
+  const circuit_breaker::options once{.failures = 1};
+  circuit_breaker in_braces{{.failures = 1}};
+  circuit_breaker from_options(once);
+  circuit_breaker options_in_braces{once};
+  circuit_breaker converted = once;
+  for (circuit_breaker* b : {&in_braces, &from_options, &options_in_braces, &converted}) {
+    fail_once(*b);
+    EXPECT_EQ(b->current(), state::open);
+  }
 }
 
 RUNNEL_TEST_BOTH(circuit_breaker, a_good_probe_closes_it) {

@@ -1,12 +1,15 @@
-// concurrent_map: against a plain map under a mutex, ranges during changes, kinds of values; the
-// behaviour of Go's sync/map_test.go.
+// concurrent_map: against a plain map under a mutex, ranges during changes, kinds of values, and
+// the behaviour of Go's sync/map_test.go.
 #include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "support/tracked.hpp"
 #include "sync_support.hpp"
@@ -174,6 +177,31 @@ RUNNEL_TEST_BOTH(concurrent_map, range_may_use_the_map) {
   EXPECT_EQ(visited, 3);
 }
 
+// Go's TestMapRangeNestedCall: within a range within a range the map can be read and changed.
+RUNNEL_TEST_BOTH(concurrent_map, ranges_nest) {
+  concurrent_map<int, std::string> m;
+  const std::vector<std::string> words{"hello", "world", "go"};
+  for (std::size_t i = 0; i < words.size(); ++i) m.store(static_cast<int>(i), words[i]);
+  int outer = 0, inner = 0;
+  m.range([&](int key, const std::string&) {
+    ++outer;
+    m.range([&](int k, const std::string& v) {
+      ++inner;
+      EXPECT_EQ(m.load(k), v);
+      // A key that is put in and taken out again is seen by no range.
+      EXPECT_EQ(m.load_or_store(42, "dummy"), (std::pair{std::string("dummy"), false}));
+      m.store(42, "more");
+      EXPECT_EQ(m.load_and_delete(42), "more");
+      return true;
+    });
+    m.erase(key);
+    return true;
+  });
+  EXPECT_EQ(outer, 3);
+  EXPECT_EQ(inner, 3 + 2 + 1);
+  m.range([](int k, const std::string&) { return ADD_FAILURE() << k << " is left", true; });
+}
+
 RUNNEL_TEST_BOTH(concurrent_map, counts_by_compare_and_swap) {
   concurrent_map<std::string, int> m;
   const int n = rounds(500);
@@ -260,4 +288,31 @@ RUNNEL_TEST_BOTH(concurrent_map, leaks_nothing) {
     EXPECT_EQ(counted.use_count(), 401);
   }
   EXPECT_EQ(counted.use_count(), 1);
+}
+
+// Go's TestConcurrentClear.
+RUNNEL_TEST(concurrent_map, cleared_by_many_at_once) {
+  for (int round = 0; round < rounds(20); ++round) {
+    concurrent_map<int, int> m;
+    {
+      crew all;
+      for (int i = 0; i < 10; ++i) {
+        all.go([&, i] {
+          for (int k = i; k < 200; k += 10) m.store(k, 10 * k);
+        });
+        all.go([&, i] {
+          for (int k = i; k < 200; k += 10) EXPECT_EQ(m.load(k).value_or(10 * k), 10 * k);
+        });
+        all.go([&] {
+          m.clear();
+          runnel::yield();
+          m.clear();
+        });
+      }
+    }
+    m.clear();
+    m.range([](int k, int) { return ADD_FAILURE() << k << " is left", true; });
+    m.store(1, 2);
+    EXPECT_EQ(m.load(1), 2);
+  }
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <runnel/select.hpp>
 #include <shared_mutex>
 #include <stop_token>
 
@@ -384,5 +385,37 @@ RUNNEL_TEST_BOTH(condition_variable, destroyed_once_all_are_notified) {
     cv->notify_all();
     delete cv;
     lock.unlock();
+  }
+}
+
+// Go's TestCondSignalStealing: who waits already is notified, whoever comes while that is done.
+RUNNEL_TEST(condition_variable, newcomers_steal_no_notification) {
+  for (int i = 0; i < rounds(300); ++i) {
+    mutex m;
+    condition_variable cv;
+    const runnel::chan<void> step;
+    bool over = false;
+    crew waiters;
+    waiters.go([&] {
+      std::unique_lock lock(m);
+      step.send();
+      cv.wait(lock);
+      lock.unlock();
+      step.send();
+    });
+    step.recv();
+    { const std::lock_guard waits_by_now(m); }
+    waiters.go([&] { cv.notify_all(); });
+    waiters.go([&] {
+      std::unique_lock lock(m);
+      cv.wait(lock, [&] { return over; });
+    });
+    ASSERT_EQ(runnel::select(runnel::on_recv(step), runnel::on_timeout(runnel_test::patience())),
+              0U);
+    {
+      const std::lock_guard lock(m);
+      over = true;
+    }
+    cv.notify_all();
   }
 }

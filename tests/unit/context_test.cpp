@@ -13,6 +13,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "support/crew.hpp"
@@ -31,6 +32,7 @@ using runnel::with_timeout;
 using runnel::with_value;
 using runnel_test::crew;
 using runnel_test::eventually;
+using runnel_test::rounds;
 using clock_type = std::chrono::steady_clock;
 
 namespace {
@@ -372,5 +374,36 @@ RUNNEL_TEST_BOTH(context, stop_tokens) {
       stopper = std::thread([&] { source.request_stop(); });
     }
     runnel::blocking([&] { stopper.join(); });
+  }
+}
+
+// done() of a temporary is a handle of its own; of anything else, one for as long as the context.
+RUNNEL_TEST_BOTH(context, done_channel_of_a_temporary) {
+  static_assert(
+      std::is_same_v<decltype(with_cancel(background()).ctx.done()), runnel::recv_chan<void>>);
+  const auto& ended = with_cancel(background()).ctx.done();  // its cancel_func has cancelled it
+  EXPECT_FALSE(ended.recv());
+  const context copy = with_cancel(background()).ctx;
+  const auto& refers = copy.done();
+  EXPECT_EQ(&refers, &copy.done());
+  EXPECT_FALSE(refers.recv());
+}
+
+// The scope's callback lies in memory that one thread allocates and another, through request_stop,
+// reads: what std::stop_source does to order that the race detector has to see.
+RUNNEL_TEST_BOTH(context, stop_requested_by_another_thread) {
+  for (int i = 0; i < rounds(50); ++i) {
+    std::atomic<bool> registered{false};
+    std::jthread t([&](std::stop_token token) {
+      auto [ctx, cancel] = runnel::with_stop_token(background(), token);
+      registered.store(true, std::memory_order_relaxed);
+      runnel::select(runnel::on_done(ctx));
+      EXPECT_EQ(ctx.err(), errc::canceled);
+    });
+    if (i % 2 == 0) {
+      EXPECT_TRUE(eventually([&] { return registered.load(std::memory_order_relaxed); }));
+    }
+    t.request_stop();
+    runnel::blocking([&] { t.join(); });
   }
 }

@@ -1,6 +1,7 @@
 // Futures, promises, async: the standard's behaviour, for goroutines.
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <runnel/chan.hpp>
 #include <runnel/future.hpp>
@@ -10,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/crew.hpp"
@@ -17,11 +20,13 @@
 
 using namespace std::chrono_literals;
 using runnel::async;
+using runnel::chan;
 using runnel::future;
 using runnel::promise;
 using runnel::shared_future;
 using runnel_test::crew;
 using runnel_test::rounds;
+using std::future_errc;
 
 namespace {
 
@@ -35,6 +40,25 @@ std::future_errc error_of(auto f) {
 }
 
 int twice(int x) { return 2 * x; }
+
+// An allocator that counts what is alive of its own.
+template <class T>
+struct counting_allocator {
+  using value_type = T;
+  explicit counting_allocator(std::atomic<int>& n) : alive(&n) {}
+  template <class U>
+  counting_allocator(const counting_allocator<U>& other) : alive(other.alive) {}
+  T* allocate(std::size_t n) {
+    ++*alive;
+    return std::allocator<T>().allocate(n);
+  }
+  void deallocate(T* p, std::size_t n) {
+    std::allocator<T>().deallocate(p, n);
+    --*alive;
+  }
+  bool operator==(const counting_allocator& other) const = default;
+  std::atomic<int>* alive;
+};
 
 }  // namespace
 
@@ -127,7 +151,6 @@ RUNNEL_TEST_BOTH(future, promises) {
 }
 
 RUNNEL_TEST_BOTH(future, misuse_throws_the_standards_errors) {
-  using std::future_errc;
   future<int> none;
   EXPECT_FALSE(none.valid());
   EXPECT_EQ(error_of([&] { none.get(); }), future_errc::no_state);
@@ -292,4 +315,110 @@ RUNNEL_TEST_BOTH(future, many) {
   const int n = rounds(2000);
   for (int i = 0; i < n; ++i) all.push_back(async(twice, i));
   for (int i = 0; i < n; ++i) EXPECT_EQ(all[static_cast<std::size_t>(i)].get(), 2 * i);
+}
+
+RUNNEL_TEST_BOTH(future, async_with_a_policy) {
+  using std::launch;
+  EXPECT_EQ(runnel::async(
+                launch::async, [](int x) { return x; }, 3)
+                .get(),
+            3);
+  EXPECT_EQ(runnel::async(launch::async | launch::deferred, [] { return 4; }).get(), 4);
+  try {
+    runnel::async(launch::deferred, [] { ADD_FAILURE(); });
+    ADD_FAILURE() << "launch::deferred was not refused";
+  } catch (const std::system_error& e) {
+    EXPECT_EQ(e.code(), std::errc::not_supported);
+  }
+}
+
+// Told at the end of the goroutine or thread, when all its function held is gone.
+RUNNEL_TEST_BOTH(future, results_told_at_the_end) {
+  using std::future_status;
+  promise<int> value;
+  promise<void> nothing;
+  promise<std::string> failed;
+  promise<int&> reference;
+  auto value_later = value.get_future();
+  auto nothing_later = nothing.get_future();
+  auto failed_later = failed.get_future();
+  auto reference_later = reference.get_future();
+  static int target = 0;
+  const auto held = std::make_shared<int>(1);
+  const chan<void> all_set, go_on;
+  const auto body = [&, mine = held] {
+    value.set_value_at_thread_exit(42);
+    nothing.set_value_at_thread_exit();
+    failed.set_exception_at_thread_exit(std::make_exception_ptr(std::runtime_error("x")));
+    reference.set_value_at_thread_exit(target);
+    EXPECT_EQ(error_of([&] { value.set_value(1); }), future_errc::promise_already_satisfied);
+    EXPECT_EQ(error_of([&] { value.set_value_at_thread_exit(1); }),
+              future_errc::promise_already_satisfied);
+    all_set.send();
+    go_on.recv();
+  };
+  const auto expect_results = [&] {
+    all_set.recv();
+    EXPECT_EQ(value_later.wait_for(0s), future_status::timeout);
+    EXPECT_EQ(nothing_later.wait_for(0s), future_status::timeout);
+    value = promise<int>();  // the promises may go: the results have been set
+    nothing = promise<void>();
+    failed = promise<std::string>();
+    reference = promise<int&>();
+    EXPECT_EQ(value_later.wait_for(0s), future_status::timeout);
+    go_on.send();
+    EXPECT_EQ(value_later.get(), 42);
+    nothing_later.get();
+    EXPECT_THROW(failed_later.get(), std::runtime_error);
+    EXPECT_EQ(&reference_later.get(), &target);
+  };
+  runnel::go(body);
+  expect_results();
+  value_later = value.get_future();
+  nothing_later = nothing.get_future();
+  failed_later = failed.get_future();
+  reference_later = reference.get_future();
+  std::thread t(body);
+  expect_results();
+  runnel::blocking([&] { t.join(); });
+}
+
+RUNNEL_TEST_BOTH(future, results_told_at_the_end_by_goexit_too) {
+  for (const bool leaves : {false, true}) {
+    promise<std::shared_ptr<int>> p;
+    auto later = p.get_future();
+    const auto held = std::make_shared<int>(1);
+    runnel::go([&p, leaves, held] {
+      p.set_value_at_thread_exit(std::make_shared<int>(2));
+      if (leaves) runnel::goexit();
+    });
+    EXPECT_EQ(*later.get(), 2);
+    EXPECT_EQ(held.use_count(), 1);  // the function is gone by then
+  }
+  promise<int> moved_from;
+  const promise<int> to = std::move(moved_from);
+  EXPECT_EQ(error_of([&] { moved_from.set_value_at_thread_exit(1); }), future_errc::no_state);
+}
+
+RUNNEL_TEST_BOTH(future, state_from_an_allocator) {
+  static_assert(std::uses_allocator_v<promise<int>, std::allocator<int>>);
+  std::atomic<int> alive{0};
+  const counting_allocator<char> alloc(alive);
+  {
+    promise<std::string> p(std::allocator_arg, alloc);
+    promise<void> nothing(std::allocator_arg, alloc);
+    promise<int&> reference(std::allocator_arg, alloc);
+    EXPECT_EQ(alive, 3);
+    future<std::string> later = p.get_future();
+    crew other;
+    other.go([&] { p.set_value("text"); });
+    EXPECT_EQ(later.get(), "text");
+    other.wait();
+    auto left = nothing.get_future();
+    nothing.set_value();
+    nothing = promise<void>();
+    EXPECT_GE(alive, 2);  // the future keeps its state
+    left.get();
+  }
+  EXPECT_EQ(alive, 0);
 }

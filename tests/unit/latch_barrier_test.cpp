@@ -1,6 +1,7 @@
 // latch and barrier: the standard's interfaces, from goroutines and threads, and their end.
 #include <atomic>
 #include <barrier>
+#include <functional>
 #include <latch>
 #include <runnel/select.hpp>
 
@@ -52,6 +53,9 @@ RUNNEL_TEST_BOTH(latch, misuse_panics) {
   EXPECT_EQ(panic_text([] { latch(-1); }), "latch: negative count");
   latch l(1);
   EXPECT_EQ(panic_text([&] { l.count_down(2); }), "latch: negative count");
+  EXPECT_EQ(panic_text([&] { l.count_down(-1); }), "latch: negative count");
+  EXPECT_EQ(panic_text([&] { l.arrive_and_wait(-1); }), "latch: negative count");
+  EXPECT_EQ(panic_text([&] { l.count_down(latch::max() + 1); }), "latch: negative count");
   EXPECT_FALSE(l.try_wait());
   l.count_down();
   EXPECT_EQ(panic_text([&] { l.count_down(); }), "latch: negative count");
@@ -97,6 +101,8 @@ RUNNEL_TEST_BOTH(latch, select_on_it) {
   bool ran = false;
   EXPECT_EQ(runnel::select(on_wait(l, [&] { ran = true; })), 0U);
   EXPECT_TRUE(ran);
+  const latch& constant = l;
+  EXPECT_EQ(runnel::select(on_wait(constant), runnel::otherwise()), 0U);
 }
 
 RUNNEL_TEST_BOTH(latch, destroyed_right_after_wait) {
@@ -225,4 +231,14 @@ RUNNEL_TEST_BOTH(barrier, destroyed_when_all_have_returned) {
       });
     }
   }
+}
+
+// As with std::barrier a completion function need not be declared noexcept.
+RUNNEL_TEST_BOTH(barrier, completion_of_any_kind) {
+  int phases = 0;
+  barrier by_lambda(1, [&] { ++phases; });
+  by_lambda.arrive_and_wait();
+  barrier<std::function<void()>> by_function(1, [&] { ++phases; });
+  by_function.arrive_and_wait();
+  EXPECT_EQ(phases, 2);
 }

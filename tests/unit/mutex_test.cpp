@@ -417,3 +417,44 @@ RUNNEL_TEST_THREAD(mutex, threads_only) {
   }
   EXPECT_EQ(count, 4 * n);
 }
+
+// Threads fight for it, then goroutines wait for each other while a thread drops in now and then:
+// it goes from one regime to the other and back.
+RUNNEL_TEST_BOTH(mutex, threads_and_goroutines_in_turn) {
+  mutex m;
+  long count = 0;
+  const int n = rounds(2000);
+  constexpr int turns = 5;
+  for (int turn = 0; turn < turns; ++turn) {
+    thread_group threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.start([&] {
+        for (int k = 0; k < n; ++k) {
+          const std::lock_guard lock(m);
+          ++count;
+        }
+      });
+    }
+    threads.join();
+    threads.start([&] {
+      for (int k = 0; k < n; ++k) {
+        if (k % 64 == 0) std::this_thread::sleep_for(100us);
+        const std::lock_guard lock(m);
+        ++count;
+      }
+    });
+    crew goroutines;
+    for (int i = 0; i < 4; ++i) {
+      goroutines.go([&] {
+        for (int k = 0; k < n; ++k) {
+          const std::lock_guard lock(m);
+          ++count;
+          if (k % 4 == 0) runnel::yield();
+        }
+      });
+    }
+    goroutines.wait();
+    threads.join();
+  }
+  EXPECT_EQ(count, turns * 8L * n);
+}

@@ -4,6 +4,8 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include "sync_support.hpp"
 
@@ -174,6 +176,23 @@ RUNNEL_TEST_BOTH(once_value, any_kind_of_value) {
     int value;
   };
   EXPECT_EQ(once_value([] { return no_default(3); })().value, 3);
+}
+
+// Go's TestOnceValues: several values are one.
+RUNNEL_TEST_BOTH(once_value, several_values) {
+  int calls = 0;
+  const auto values = once_value([&] {
+    ++calls;
+    return std::pair(calls, std::string("two"));
+  });
+  for (int i = 0; i < 3; ++i) {
+    const auto& [number, text] = values();
+    EXPECT_EQ(number, 1);
+    EXPECT_EQ(text, "two");
+  }
+  EXPECT_EQ(calls, 1);
+  const auto three = once_value([] { return std::tuple(1, 'c', std::make_unique<int>(7)); });
+  EXPECT_EQ(*std::get<2>(three()), 7);
 }
 
 RUNNEL_TEST_BOTH(once_value, among_many) {

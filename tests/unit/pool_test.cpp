@@ -132,3 +132,16 @@ RUNNEL_TEST_BOTH(pool, values_whose_move_throws) {
   EXPECT_EQ(values.objects, 0);
   EXPECT_EQ(values.errors, 0);
 }
+
+RUNNEL_TEST_BOTH(pool, factories_of_any_kind) {
+  struct owner {
+    pool<int> numbers = {[] { return 1; }};
+  } o;
+  EXPECT_EQ(o.numbers.get(), 1);
+  pool deduced([] { return std::string("x"); });
+  static_assert(std::is_same_v<decltype(deduced), pool<std::string>>);
+  EXPECT_EQ(deduced.get(), "x");
+  pool<int> by_move_only([p = std::make_unique<int>(7)] { return ++*p; });
+  EXPECT_EQ(by_move_only.get(), 8);
+  EXPECT_EQ(by_move_only.get(), 9);
+}

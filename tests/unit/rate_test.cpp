@@ -253,6 +253,18 @@ TEST(rate, nothing_flows_at_rate_zero) {
   expect_reserve(b, 0, 2, 0);
   EXPECT_FALSE(b.reserve(at(1000000), 1, 1h).ok);
   EXPECT_EQ(b.tokens_at(at(1000000)), 0);
+  // Go's TestSetAfterZeroLimit: what flows begins with the change.
+  b.set_limit(at(1000000), per_second(10));
+  EXPECT_FALSE(b.reserve(at(1000000) + 99ms, 1, 0s).ok);
+  EXPECT_TRUE(b.reserve(at(1000000) + 100ms, 1, 0s).ok);
+}
+
+// Go's TestTinyLimit: a wait that no duration holds is no wait of none.
+TEST(rate, next_to_nothing_flows_at_a_tiny_rate) {
+  token_bucket b(per_second(1e-10), 1);
+  EXPECT_TRUE(b.reserve(at(0), 1, 0s).ok);
+  EXPECT_FALSE(b.reserve(at(0), 1, 0s).ok);
+  EXPECT_FALSE(b.reserve(at(1000), 1, 1h).ok);
 }
 
 RUNNEL_TEST_BOTH(rate_limiter, burst_is_shared_by_all) {
@@ -347,6 +359,12 @@ RUNNEL_TEST_BOTH(rate_limiter, reservations) {
   EXPECT_FALSE(never.ok());
   EXPECT_EQ(never.delay(), nanoseconds::max());
   never.cancel();
+  rate_limiter stopped(per_second(0), 1);
+  EXPECT_TRUE(stopped.allow());
+  auto in_vain = stopped.reserve();
+  EXPECT_TRUE(in_vain.ok());  // as in Go
+  EXPECT_EQ(in_vain.delay(), nanoseconds::max());
+  in_vain.cancel();
 }
 
 RUNNEL_TEST_BOTH(rate_limiter, faster_from_now_on) {

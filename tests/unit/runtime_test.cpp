@@ -7,6 +7,7 @@
 #include <runnel/go.hpp>
 #include <runnel/runtime.hpp>
 #include <runnel/select.hpp>
+#include <runnel/sync/wait_group.hpp>
 #include <runnel/time.hpp>
 #include <set>
 #include <sstream>
@@ -64,32 +65,6 @@ RUNNEL_TEST_BOTH(runtime, a_yielding_poller_lets_others_run) {
     c.send(1);
     acknowledged.recv();
   }
-}
-
-// And without yielding: a loop of try_* or of otherwise() never parks, others run all the same.
-RUNNEL_TEST_BOTH(runtime, pollers_that_never_yield_starve_nobody) {
-  std::atomic<bool> stop{false};
-  const chan<int> empty;
-  const chan<int> buffered(1);
-  crew pollers;
-  for (int i = 0; i < 10; ++i) {
-    pollers.go([&, i] {
-      const auto end = clock_type::now() + patience(20s);
-      int v = 0;
-      while (!stop && clock_type::now() < end) {
-        if (i % 3 == 0) (void)empty.try_recv(v);
-        if (i % 3 == 1) runnel::select(runnel::on_recv(empty), runnel::otherwise());
-        if (i % 3 == 2 && buffered.try_send(i) == runnel::chan_status::ok) (void)buffered.recv();
-      }
-    });
-  }
-  std::atomic<int> others{0};
-  const auto begin = clock_type::now();
-  for (int i = 0; i < 100; ++i) runnel::go([&] { ++others; });
-  EXPECT_TRUE(eventually([&] { return others == 100; }));
-  runnel::sleep_for(1ms);
-  stop = true;
-  EXPECT_LT(clock_type::now() - begin, patience());
 }
 
 // TestGoroutineParallelism: as many goroutines as processors run at the same time, taking turns

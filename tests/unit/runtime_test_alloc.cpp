@@ -1,11 +1,6 @@
 // In steady state nothing is allocated: go, send, recv, select, sleep, timers, run, on recycled
 // goroutines. Proven by counting every call of the allocator and of mmap in the process.
-//
-// Each test does its work once to warm up and then again and again: one of the later rounds must
-// get by without a single allocation. Not each of them: a burst may still grow a pool to a new
-// high-water mark, which depends on the schedule.
 #include <atomic>
-#include <functional>
 #include <runnel/chan.hpp>
 #include <runnel/go.hpp>
 #include <runnel/select.hpp>
@@ -21,23 +16,11 @@
 using namespace std::chrono_literals;
 using runnel::chan;
 using runnel_test::alloc_counts;
+using runnel_test::expect_no_allocation;
 
 namespace {
 
 constexpr int repetitions = 1000;
-
-void expect_no_allocation(const std::function<void()>& work) {
-  alloc_counts least{~0ULL, ~0ULL};
-  for (int round = 0; round < 12; ++round) {
-    const alloc_counts before = runnel_test::allocations();
-    work();
-    const alloc_counts used = runnel_test::allocations() - before;
-    if (round >= 2 && used.heap + used.maps < least.heap + least.maps) least = used;
-    if (round >= 2 && used.heap + used.maps == 0) return;
-  }
-  ADD_FAILURE() << "even the best round made " << least.heap << " allocations and " << least.maps
-                << " mappings";
-}
 
 }  // namespace
 

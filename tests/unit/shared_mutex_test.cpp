@@ -259,8 +259,15 @@ RUNNEL_TEST_BOTH(shared_mutex, readers_go_on_when_the_writer_gives_up) {
   for (int i = 0; i < 5; ++i) {
     m.lock_shared();
     crew goroutines;
-    goroutines.go([&] { EXPECT_FALSE(m.try_lock_for(30ms)); });
-    ASSERT_TRUE(eventually_blocked(1, "sync.RWMutex.Lock"));
+    // Again and again, lest the machine stands still for 30 ms and nobody sees it wait.
+    std::atomic<bool> seen{false};
+    goroutines.go([&] {
+      do {
+        EXPECT_FALSE(m.try_lock_for(30ms));
+      } while (!seen);
+    });
+    EXPECT_TRUE(eventually_blocked(1, "sync.RWMutex.Lock"));
+    seen = true;
     goroutines.go([&] {
       m.lock_shared();
       m.unlock_shared();
@@ -380,4 +387,52 @@ RUNNEL_TEST_BOTH(shared_mutex, neither_side_starves) {
     m.unlock_shared();
   }
   stop = true;
+}
+
+// As the mutex's test of this name: from one regime to the other and back.
+RUNNEL_TEST_BOTH(shared_mutex, threads_and_goroutines_in_turn) {
+  shared_mutex m;
+  long left = 0;
+  long right = 0;
+  std::atomic<int> torn{0};
+  const int n = rounds(2000);
+  const auto use = [&](int k, int write_every) {
+    if (k % write_every == 0) {
+      const std::lock_guard lock(m);
+      ++left;
+      if (k % 3 == 0) runnel::yield();
+      ++right;
+    } else {
+      const std::shared_lock lock(m);
+      if (left != right) ++torn;
+      if (k % 5 == 0) runnel::yield();
+    }
+  };
+  constexpr int turns = 4;
+  for (int turn = 0; turn < turns; ++turn) {
+    thread_group threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.start([&] {
+        for (int k = 1; k <= n; ++k) use(k, turn % 2 == 0 ? 10 : 1000);
+      });
+    }
+    threads.join();
+    threads.start([&] {
+      for (int k = 1; k <= n; ++k) {
+        if (k % 64 == 0) std::this_thread::sleep_for(100us);
+        use(k, 10);
+      }
+    });
+    crew goroutines;
+    for (int i = 0; i < 4; ++i) {
+      goroutines.go([&] {
+        for (int k = 1; k <= n; ++k) use(k, 10);
+      });
+    }
+    goroutines.wait();
+    threads.join();
+  }
+  EXPECT_EQ(torn, 0);
+  EXPECT_EQ(left, right);
+  EXPECT_EQ(left, turns / 2 * (3L * (n / 10) + 3L * (n / 1000)) + turns * 5L * (n / 10));
 }

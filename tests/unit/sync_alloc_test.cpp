@@ -1,8 +1,5 @@
-// Locking, waiting and notifying allocate nothing, blocked or not. As in runtime_test_alloc.cpp one
-// of several rounds must get by without a single allocation: the first ones grow the runtime's
-// pools.
+// Locking, waiting and notifying allocate nothing, blocked or not.
 #include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <runnel/select.hpp>
 #include <shared_mutex>
@@ -13,24 +10,11 @@
 #if !RUNNEL_TEST_TSAN && !RUNNEL_TEST_ASAN  // their allocators are not ours to count
 
 using namespace std::chrono_literals;
-using runnel_test::alloc_counts;
+using runnel_test::expect_no_allocation;
 
 namespace {
 
 constexpr int repetitions = 300;
-
-void expect_no_allocation(const std::function<void()>& work) {
-  alloc_counts least{~0ULL, ~0ULL};
-  for (int round = 0; round < 20; ++round) {
-    const alloc_counts before = runnel_test::allocations();
-    work();
-    const alloc_counts used = runnel_test::allocations() - before;
-    if (round >= 2 && used.heap + used.maps < least.heap + least.maps) least = used;
-    if (round >= 2 && used.heap + used.maps == 0) return;
-  }
-  ADD_FAILURE() << "even the best round made " << least.heap << " allocations and " << least.maps
-                << " mappings";
-}
 
 // Runs f on four goroutines.
 template <class F>

@@ -69,17 +69,6 @@ template <class T>
 constexpr bool is_pinned = !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T> &&
                            !std::is_move_constructible_v<T> && !std::is_move_assignable_v<T>;
 
-// What() of the panic that f throws.
-template <class F>
-std::string panic_text(F&& f) {
-  try {
-    f();
-  } catch (const runnel::panic& p) {
-    return p.what();
-  }
-  return "no panic";
-}
-
 // Uses up CPU without calling the library.
 inline void burn(std::chrono::steady_clock::duration d) {
   for (const auto end = std::chrono::steady_clock::now() + d;

@@ -36,15 +36,23 @@ RUNNEL_TEST_BOTH(time_basic, sleep_is_never_short) {
 }
 
 RUNNEL_TEST_BOTH(time_basic, sleepers_wake_in_the_order_of_their_times) {
-  const chan<int> woken(6);
-  crew all;
-  for (int i = 5; i >= 0; --i) {
-    all.go([&, i] {
-      runnel::sleep_for(std::chrono::milliseconds(20 + 60 * i));
-      woken.send(i);
-    });
-  }
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(woken.recv(), i);
+  const auto woken_in_order = [] {
+    const chan<int> woken(6);
+    crew all;
+    for (int i = 5; i >= 0; --i) {
+      all.go([&, i] {
+        runnel::sleep_for(std::chrono::milliseconds(20 + 60 * i));
+        woken.send(i);
+      });
+    }
+    bool in_order = true;
+    for (int i = 0; i < 6; ++i) in_order = woken.recv() == i && in_order;
+    return in_order;
+  };
+  // When the machine itself stands still for 60 ms two of them are due at once, in any order.
+  int attempts = 1;
+  while (!woken_in_order() && attempts < 5) ++attempts;
+  EXPECT_LT(attempts, 5);
 }
 
 RUNNEL_TEST_BOTH(time_basic, sleeping_goroutines_hold_no_processor) {
@@ -162,8 +170,8 @@ RUNNEL_TEST_BOTH(time_basic, after_func_runs_on_a_goroutine_of_its_own) {
 }
 
 RUNNEL_TEST_BOTH(time_basic, ticker_ticks_and_drops_for_slow_receivers) {
-  runnel::ticker t(2ms);
   const auto begin = clock_type::now();
+  runnel::ticker t(2ms);
   for (int i = 1; i <= 5; ++i) {
     ASSERT_TRUE(t.c().recv());
     EXPECT_GE(clock_type::now() - begin, i * 2ms - 1ms);
@@ -238,4 +246,59 @@ RUNNEL_TEST_BOTH(time_basic, timers_fire_under_a_busy_exchange) {
   while (runnel::select(runnel::on_recv(c), runnel::on_recv(timer)) == 0) {
   }
   done.close();
+}
+
+// As std::this_thread::sleep_until, on a clock that is not the runtime's.
+RUNNEL_TEST_BOTH(time_basic, sleep_until_on_another_clock) {
+  using clock = std::chrono::system_clock;
+  const clock::time_point t = clock::now() + 5ms;
+  runnel::sleep_until(t);
+  EXPECT_GE(clock::now(), t);
+  runnel::sleep_until(clock::now() - 1h);
+  runnel::sleep_until(clock::time_point{});
+}
+
+// Go's TestSleepZeroDeadlock: sleeps of no length beside whoever wants the machine's attention.
+RUNNEL_TEST_BOTH(time_basic, sleeps_of_no_length) {
+  const chan<bool> done;
+  crew sleepers;
+  for (int g = 0; g < 4; ++g) {
+    sleepers.go([&] {
+      for (int i = 0; i < runnel_test::rounds(10'000); ++i) {
+        runnel::sleep_for(0s);
+        if (i % 64 == 0) runnel::sleep_for(-1s);
+        if (i % 128 == 0) runnel::yield();
+      }
+      done.send(true);
+    });
+  }
+  for (int i = 0; i < runnel_test::rounds(100); ++i) {
+    std::vector<char> garbage(4096);
+    runnel::sleep_for(0s);
+    runnel::sleep_for(1ns);
+  }
+  for (int g = 0; g < 4; ++g) EXPECT_TRUE(done.recv());
+}
+
+// Go's TestLongAdjustTimers: many timers, far away, moved about, do not delay those that are near.
+RUNNEL_TEST_BOTH(time_basic, near_timers_among_many_far_ones) {
+  const int n = runnel_test::rounds(20'000);
+  std::vector<runnel::timer> far;
+  for (int i = 0; i < n; ++i) far.emplace_back(1h + std::chrono::seconds(i % 100));
+  std::atomic<bool> stop{false};
+  crew movers;
+  for (int g = 0; g < 2; ++g) {
+    movers.go([&, g] {
+      for (int i = g; !stop; i = (i + 2) % n) {
+        far[static_cast<std::size_t>(i)].reset(2h - std::chrono::seconds(i % 1000));
+      }
+    });
+  }
+  const runnel::defer at_end{[&] { stop = true; }};  // before the movers are waited for
+  for (int i = 0; i < 10; ++i) {
+    const chan<void> ran;
+    runnel::after_func(1ms, [ran] { ran.close(); });
+    EXPECT_EQ(runnel::select(runnel::on_recv(ran), runnel::on_timeout(patience())), 0U);
+    EXPECT_TRUE(runnel::after(1us).recv().has_value());
+  }
 }

@@ -21,6 +21,7 @@ using runnel::chan_status;
 using runnel::recv_chan;
 using runnel_test::crew;
 using runnel_test::eventually;
+using runnel_test::panic_text;
 using runnel_test::rounds;
 using clock_type = std::chrono::steady_clock;
 using time_point = clock_type::time_point;
@@ -30,15 +31,6 @@ namespace {
 bool received(const recv_chan<time_point>& c) {
   time_point t;
   return c.try_recv(t) == chan_status::ok;
-}
-
-std::string panic_of(auto f) {
-  try {
-    f();
-  } catch (const runnel::panic& p) {
-    return p.what();
-  }
-  return "no panic";
 }
 
 }  // namespace
@@ -198,14 +190,14 @@ RUNNEL_TEST_BOTH(time, durations_of_any_type_are_rounded_up) {
 RUNNEL_TEST_BOTH(time, using_a_timer_that_was_moved_from) {
   runnel::timer a(1h);
   runnel::timer b(std::move(a));
-  EXPECT_EQ(panic_of([&] { a.stop(); }), "time: Stop called on uninitialized Timer");
-  EXPECT_EQ(panic_of([&] { a.reset(1s); }), "time: Reset called on uninitialized Timer");
+  EXPECT_EQ(panic_text([&] { a.stop(); }), "time: Stop called on uninitialized Timer");
+  EXPECT_EQ(panic_text([&] { a.reset(1s); }), "time: Reset called on uninitialized Timer");
   EXPECT_FALSE(a.c());
   runnel::ticker c(1h);
   runnel::ticker d(std::move(c));
   c.stop();  // does nothing, as in Go
-  EXPECT_EQ(panic_of([&] { c.reset(1s); }), "time: Reset called on uninitialized Ticker");
-  EXPECT_EQ(panic_of([&] { d.reset(-1s); }), "non-positive interval for Ticker.Reset");
+  EXPECT_EQ(panic_text([&] { c.reset(1s); }), "time: Reset called on uninitialized Ticker");
+  EXPECT_EQ(panic_text([&] { d.reset(-1s); }), "non-positive interval for Ticker.Reset");
   a = std::move(b);
   EXPECT_TRUE(a.stop());
   c = std::move(d);
@@ -304,6 +296,23 @@ RUNNEL_TEST_BOTH(time, a_tickers_pace_and_its_change) {
 }
 
 // TestTeardown.
+// What is due already is there for whoever asks, also if nothing else looks at the timers
+// meanwhile.
+RUNNEL_TEST_BOTH(time, due_ticks_need_no_park) {
+  runnel::ticker t(1ns);
+  time_point last{};
+  for (int i = 0; i < rounds(20000); ++i) {
+    const time_point now = *t.c().recv();
+    ASSERT_GE(now, last);
+    last = now;
+  }
+  const recv_chan<time_point> once = runnel::after(1ms);
+  for (const auto until = clock_type::now() + 2ms; clock_type::now() < until;) {
+  }
+  const time_point fired = *once.recv();
+  EXPECT_LE(fired, clock_type::now());
+}
+
 RUNNEL_TEST_BOTH(time, tickers_come_and_go) {
   for (int i = 0; i < 3; ++i) {
     runnel::ticker t(2ms);

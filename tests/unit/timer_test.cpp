@@ -12,6 +12,8 @@
 #include <runnel/sync/wait_group.hpp>
 #include <runnel/time.hpp>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/alloc_count.hpp"
@@ -331,6 +333,46 @@ RUNNEL_TEST(timer, after_funcs_in_a_burst) {
   wg.add(n);
   for (int i = 0; i < n; ++i) runnel::after_func(0ns, [&] { wg.done(); });
   wg.wait();
+}
+
+// The handle is a value: it goes on meaning the timer that it came from.
+RUNNEL_TEST_BOTH(timer, a_handle_outlives_its_timer) {
+  static_assert(
+      std::is_same_v<decltype(std::declval<runnel::timer&>().c()), recv_chan<time_point>>);
+  static_assert(
+      std::is_same_v<decltype(std::declval<runnel::ticker&>().c()), recv_chan<time_point>>);
+  runnel::timer t(1us);
+  auto&& first = t.c();
+  t = runnel::timer(1h);
+  EXPECT_TRUE(first.recv().has_value());
+  EXPECT_NE(first, t.c());
+  runnel::ticker k(1us);
+  auto&& ticks = k.c();
+  k = runnel::ticker(1h);
+  EXPECT_TRUE(ticks.recv().has_value());
+}
+
+// What comes before the arming comes before the tick: plain accesses, for the race detector to
+// judge.
+RUNNEL_TEST_BOTH(timer, arming_orders_what_is_received) {
+  runnel::timer t(1h);
+  runnel::ticker k(1h);
+  const auto tick_of_timer = t.c(), tick_of_ticker = k.c();
+  int before_reset = 0, before_ticker_reset = 0;
+  crew others;
+  others.go([&] {
+    before_reset = 1;
+    t.reset(1us);
+  });
+  others.go([&] {
+    before_ticker_reset = 1;
+    k.reset(1us);
+  });
+  tick_of_timer.recv();
+  EXPECT_EQ(before_reset, 1);
+  EXPECT_EQ(runnel::select(runnel::on_recv(tick_of_ticker), runnel::on_timeout(1h)), 0U);
+  EXPECT_EQ(before_ticker_reset, 1);
+  others.wait();
 }
 
 #if !RUNNEL_TEST_TSAN && !RUNNEL_TEST_ASAN

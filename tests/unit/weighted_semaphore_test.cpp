@@ -45,12 +45,27 @@ RUNNEL_TEST_BOTH(weighted_semaphore, hammer) {
 RUNNEL_TEST_BOTH(weighted_semaphore, misuse_panics) {
   weighted_semaphore s(1);
   EXPECT_EQ(panic_text([&] { s.release(1); }), "semaphore: released more than held");
-  EXPECT_EQ(panic_text([&] { s.release(-1); }), "semaphore: negative weight");
-  EXPECT_EQ(panic_text([&] { s.acquire(-1); }), "semaphore: negative weight");
-  EXPECT_EQ(panic_text([&] { (void)s.acquire(background(), -1); }), "semaphore: negative weight");
+  EXPECT_EQ(panic_text([&] { s.release(-1); }), "semaphore: n < 0");
+  EXPECT_EQ(panic_text([&] { s.acquire(-1); }), "semaphore: n < 0");
+  EXPECT_EQ(panic_text([&] { (void)s.acquire(background(), -1); }), "semaphore: n < 0");
+  EXPECT_EQ(panic_text([&] { (void)s.try_acquire(-1); }), "semaphore: n < 0");
+  const auto ended = with_timeout(background(), 0s);
+  EXPECT_EQ(panic_text([&] { (void)s.acquire(ended.ctx, -1); }), "semaphore: n < 0");
+  EXPECT_EQ(panic_text([] { weighted_semaphore negative(-1); }), "semaphore: size < 0");
   s.acquire();
   EXPECT_EQ(panic_text([&] { s.release(2); }), "semaphore: released more than held");
   s.release();
+}
+
+// Go's TestWeightedZeroSize.
+RUNNEL_TEST_BOTH(weighted_semaphore, without_permits) {
+  weighted_semaphore s(0);
+  EXPECT_TRUE(s.try_acquire(0));
+  EXPECT_FALSE(s.try_acquire(1));
+  EXPECT_FALSE(s.acquire(background(), 0));
+  s.release(0);
+  const auto limited = with_timeout(background(), 1ms);
+  EXPECT_EQ(s.acquire(limited.ctx, 1), runnel::errc::deadline_exceeded);
 }
 
 // Go's TestWeightedTryAcquire.
@@ -72,8 +87,8 @@ RUNNEL_TEST_BOTH(weighted_semaphore, try_acquire) {
 // Go's TestWeightedAcquire.
 RUNNEL_TEST_BOTH(weighted_semaphore, acquire_with_a_deadline) {
   weighted_semaphore s(2);
-  auto try_for = [&](std::int64_t n) {
-    auto [ctx, cancel] = with_timeout(background(), 10ms);
+  auto try_for = [&](std::chrono::milliseconds limit, std::int64_t n) {
+    auto [ctx, cancel] = with_timeout(background(), limit);
     const std::error_code e = s.acquire(ctx, n);
     if (e) {
       EXPECT_EQ(e, runnel::errc::deadline_exceeded);
@@ -82,12 +97,12 @@ RUNNEL_TEST_BOTH(weighted_semaphore, acquire_with_a_deadline) {
   };
   std::vector<bool> tries;
   s.acquire(1);
-  tries.push_back(try_for(1));
-  tries.push_back(try_for(1));
+  tries.push_back(try_for(runnel_test::patience(), 1));
+  tries.push_back(try_for(10ms, 1));
   s.release(2);
-  tries.push_back(try_for(1));
+  tries.push_back(try_for(runnel_test::patience(), 1));
   s.acquire(1);
-  tries.push_back(try_for(1));
+  tries.push_back(try_for(10ms, 1));
   EXPECT_EQ(tries, (std::vector<bool>{true, false, true, false}));
 }
 

@@ -30,7 +30,8 @@ inline constexpr bool boxed = race_enabled || !std::is_nothrow_move_constructibl
 template <class T>
 using element = std::conditional_t<boxed<T>, T*, T>;
 
-/// Passed and kept in registers by the inlined paths.
+/// Passed and kept in registers by the inlined paths. Such a type need not be copyable: one that is
+/// only movable is trivially copyable, too. So it is moved, which leaves the source as it was.
 template <class E>
 inline constexpr bool small_element = std::is_trivially_copyable_v<E> &&
                                       sizeof(E) <= 2 * sizeof(void*);
@@ -49,6 +50,8 @@ struct element_ops {
   // until somebody calls chan_core::free; it may be asked again meanwhile.
   std::size_t extra = 0;
   bool (*retire)(void* extra) noexcept = nullptr;
+  // Called, outside the lock, by a receiver about to park: sends what there already is to send.
+  void (*refill)(void* extra) noexcept = nullptr;
 };
 
 template <class E>

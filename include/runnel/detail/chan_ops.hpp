@@ -97,10 +97,10 @@ RUNNEL_INLINE void send_element(chan_core* c, E& e) {
   const chan_entry entry = chan_core::put_inline(c, e);
   if (__builtin_expect(entry == chan_entry::done, 1)) return;
   if constexpr (small_element<E>) {
-    E copy(e);
-    chan_core::send(c, &copy, entry == chan_entry::inside);
+    E copy(std::move(e));
+    chan_core::send(c, std::addressof(copy), entry == chan_entry::inside);
   } else {
-    chan_core::send(c, &e, entry == chan_entry::inside);
+    chan_core::send(c, std::addressof(e), entry == chan_entry::inside);
   }
 }
 
@@ -127,7 +127,7 @@ RUNNEL_INLINE void chan_send_void(chan_core* c) {
 template <class T>
 RUNNEL_NOINLINE std::optional<T> recv_out_of_line(chan_core* c, bool inside) {
   element_storage<element<T>> storage;
-  if (!chan_core::recv(c, &storage.value, inside)) return std::nullopt;
+  if (!chan_core::recv(c, std::addressof(storage.value), inside)) return std::nullopt;
   return unwrap<T>(storage.value);
 }
 
@@ -141,11 +141,12 @@ RUNNEL_INLINE std::optional<T> chan_recv(chan_core* c) {
   using E = element<T>;
   if constexpr (small_element<E>) {
     element_storage<E> quick;
-    const chan_entry entry =
-        chan_core::take_inline<E>(c, [&](E& e) { ::new (&quick.value) E(std::move(e)); });
+    const chan_entry entry = chan_core::take_inline<E>(
+        c, [&](E& e) { ::new (std::addressof(quick.value)) E(std::move(e)); });
     if (__builtin_expect(entry == chan_entry::done, 1)) return unwrap<T>(quick.value);
     element_storage<E> slow;
-    if (!chan_core::recv(c, &slow.value, entry == chan_entry::inside)) return std::nullopt;
+    if (!chan_core::recv(c, std::addressof(slow.value), entry == chan_entry::inside))
+      return std::nullopt;
     return unwrap<T>(slow.value);
   } else {
     std::optional<T> result;
@@ -217,7 +218,7 @@ RUNNEL_INLINE chan_status status_of(chan_outcome received) noexcept {
 template <class T>
 RUNNEL_NOINLINE chan_status try_recv_out_of_line(chan_core* c, std::optional<T>& out) {
   element_storage<element<T>> storage;
-  const chan_outcome outcome = chan_core::try_recv(c, &storage.value);
+  const chan_outcome outcome = chan_core::try_recv(c, std::addressof(storage.value));
   if (outcome == chan_outcome::done) {
     if (std::optional<T> v = unwrap<T>(storage.value)) out.emplace(std::move(*v));
   }

@@ -26,12 +26,14 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <runnel/chan.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/detached_function.hpp>
 #include <runnel/detail/park.hpp>
 #include <runnel/detail/selectable.hpp>
 #include <runnel/errc.hpp>
+#include <stop_token>
 #include <utility>
 
 namespace runnel::detail {
@@ -134,9 +136,25 @@ RUNNEL_API void end_scope(scope_node& scope, errc why, const std::exception_ptr&
 /// once if that has ended.
 RUNNEL_API void attach_scope(scope_node& scope) noexcept;
 /// Another handle, unless the last is gone already and its owner only waits for a lock of ours.
-bool try_retain(context_node& node) noexcept;
+RUNNEL_API bool try_retain(context_node& node) noexcept;
 /// release for a machine.
-void release_from_machine(context_node* node) noexcept;
+RUNNEL_API void release_from_machine(context_node* node) noexcept;
+
+/// A scope that a stop token ends. All of it is compiled into the program: so is request_stop, with
+/// whose accesses to the callback the race detector has to compare those made here.
+struct stop_node final : scope_node {
+  using scope_node::scope_node;
+  struct on_stop {
+    stop_node* self;
+    void operator()() const noexcept {
+      // The callback's destructor, which runs before the node ends, waits for this.
+      if (!try_retain(*self)) return;
+      end_scope(*self, errc::canceled, nullptr, ender::machine);
+      release_from_machine(self);
+    }
+  };
+  std::optional<std::stop_callback<on_stop>> callback;
+};
 
 /// Links f, of which it takes over one reference, below the scope of `context`, or starts it at
 /// once if that has ended. Without a scope it will never run, but can be stopped.

@@ -4,8 +4,7 @@
 //
 // Invariants
 //  - Not shared: state_ changes only inside lock_, by plain stores. This is how every object
-//  begins;
-//    while one thread uses it the lock is biased and no locked instruction is spent.
+//    begins; while one thread uses it the lock is biased and no locked instruction is spent.
 //  - Shared: the count changes by atomic additions without the lock, so that many threads can count
 //    at once (under the lock the two-thread case costs 3 times Go's atomic addition). `waiting`
 //    still changes only inside lock_. An object becomes shared once several threads have met in its
@@ -19,14 +18,14 @@
 //  - A waiter that parked is popped inside the lock and made ready after the lock was left; nothing
 //    of the object is touched after that.
 //  - A waiter that saw zero without parking either saw it inside the lock (the one who stored it
-//  has
-//    left: leaving was its last touch) or saw exactly `shared`: then the atomic addition that made
-//    it zero was its author's last touch. For the latter the step from unshared to shared is made
-//    before the count is changed, in a section of its own.
+//    has left: leaving was its last touch) or saw exactly `shared`: then the atomic addition that
+//    made it zero was its author's last touch. For the latter the step from unshared to shared is
+//    made before the count is changed, in a section of its own.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <runnel/detail/cache_line.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/section.hpp>
 #include <runnel/detail/selectable.hpp>
@@ -89,10 +88,13 @@ class countdown : public selectable {
   bool become_shared() noexcept;
   bool announce_waiter() noexcept;
 
-  std::atomic<std::int64_t> state_;
   wait_queue waiters_;            // guarded by lock_
   const thread* last_ = nullptr;  // guarded by lock_: who came through a slow path last
   std::uint32_t changes_ = 0;     // guarded by lock_: how often that was another one than before
+  // Whether `shared` is set. Not in the line of state_: to look there, and then to change it, would
+  // take two round trips to the CPU that changed it last, where to change it at once takes one.
+  std::atomic<bool> known_shared_{false};
+  alignas(cache_line) std::atomic<std::int64_t> state_;
 };
 
 }  // namespace runnel::detail

@@ -63,8 +63,12 @@ class RUNNEL_API detached_function {
 template <class F, class Base = detached_function>
 class detached_function_of final : public Base {
  public:
+  // NOLINTBEGIN(bugprone-forwarding-reference-overload): does not see the requires-clause
   template <class G>
-  explicit detached_function_of(G&& g) : f_(std::forward<G>(g)) {}
+  requires(!std::is_same_v<std::remove_cvref_t<G>,
+                           detached_function_of>) explicit detached_function_of(G&& g)
+      : f_(std::forward<G>(g)) {}
+  // NOLINTEND(bugprone-forwarding-reference-overload)
 
  private:
   void invoke() override { static_cast<void>(f_()); }

@@ -48,6 +48,8 @@ class RUNNEL_API future_state : public selectable {
  protected:
   future_state() noexcept;
   virtual ~future_state();
+  /// Ends and frees the state.
+  virtual void destroy() noexcept;
 
  private:
   bool enqueue_if_pending(waiter& w) noexcept;
@@ -100,6 +102,34 @@ class future_state_of : public future_state {
   std::exception_ptr failure_;
 };
 
+/// One whose memory is an allocator's.
+template <class R, class Alloc>
+class allocated_future_state final : public future_state_of<R> {
+  using own_alloc =
+      typename std::allocator_traits<Alloc>::template rebind_alloc<allocated_future_state>;
+  using traits = std::allocator_traits<own_alloc>;
+
+ public:
+  /// With one reference. Throws what allocating does.
+  static allocated_future_state* make(const Alloc& alloc) {
+    own_alloc own(alloc);
+    void* memory = std::to_address(traits::allocate(own, 1));
+    return ::new (memory) allocated_future_state(own);
+  }
+
+ private:
+  explicit allocated_future_state(const own_alloc& alloc) noexcept : alloc_(alloc) {}
+  ~allocated_future_state() override = default;
+  void destroy() noexcept override {
+    own_alloc own(alloc_);
+    const auto memory = std::pointer_traits<typename traits::pointer>::pointer_to(*this);
+    this->~allocated_future_state();
+    traits::deallocate(own, memory, 1);
+  }
+
+  [[no_unique_address]] own_alloc alloc_;
+};
+
 /// A counted reference to a state.
 template <class State>
 class state_ref {
@@ -119,6 +149,8 @@ class state_ref {
     if (state_ != nullptr) state_->release();
   }
   State* get() const noexcept { return state_; }
+  /// The state with this reference, which is empty afterwards.
+  State* release() noexcept { return std::exchange(state_, nullptr); }
   State* operator->() const noexcept { return state_; }
   State& operator*() const noexcept { return *state_; }
   explicit operator bool() const noexcept { return state_ != nullptr; }

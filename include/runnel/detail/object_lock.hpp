@@ -83,7 +83,8 @@ class object_lock {
   /// unlock_visit.
   RUNNEL_API bool try_lock_visit() noexcept;
   void unlock_visit(thread* owner) noexcept {
-    owner_.store(owner, std::memory_order_relaxed);
+    // What the visitor did comes first: the owner enters by this alone (acquire in enter_biased).
+    owner_.store(owner, std::memory_order_release);
     word_.store(0, std::memory_order_release);
   }
 

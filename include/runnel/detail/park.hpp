@@ -26,6 +26,8 @@ RUNNEL_API void park(wait_reason reason) noexcept;
 /// returned (w may still be queued: remove it under its object's lock). w.claim must be set.
 /// True: a waker won the claim and called ready.
 RUNNEL_API bool park_until(wait_reason reason, waiter& w, steady_time deadline) noexcept;
+/// Parks until t, which nothing else can end.
+RUNNEL_API void sleep_until_steady(steady_time t);
 
 /// Lets a parked (or parking) goroutine or thread go on. Never blocks; may be called from anywhere,
 /// under no object_lock. Synchronizes: ready → return of park.

@@ -5,6 +5,7 @@
 // case is chosen; select_case (select_any.hpp) moves it into itself.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <runnel/chan.hpp>
 #include <runnel/detail/select_core.hpp>
@@ -47,7 +48,7 @@ template <bool Owned>
 class chan_ref {
  public:
   template <class C>
-  explicit chan_ref(C&& c) noexcept : core_(chan_access::core(c)) {}
+  explicit chan_ref(const C& c) noexcept : core_(chan_access::core(c)) {}
   explicit chan_ref(chan_core* core) noexcept : core_(core) {}
   chan_core* get() const noexcept { return core_; }
 
@@ -103,23 +104,19 @@ struct recv_into_optional {
 template <class T, class F>
 struct recv_call {
   static constexpr handler_takes form = handler_form<T, F>();
+  static_assert(handles_form<T, F, form>(),
+                "the handler of on_recv takes a T, a std::optional<T> or nothing");
+  static_assert(form != handler_takes::value || std::is_default_constructible_v<T>,
+                "a closed channel yields T{}: take a std::optional<T> where T has no default");
   void operator()(std::optional<T>&& v) {
     if constexpr (form == handler_takes::nothing) {
-      f();
+      call_handler(f);
     } else if constexpr (form == handler_takes::optional) {
-      static_assert(std::is_invocable_v<F&, std::optional<T>>,
-                    "the handler of on_recv takes a T, a std::optional<T> or nothing");
-      f(std::move(v));
+      call_handler(f, std::move(v));
+    } else if (v.has_value()) {
+      call_handler(f, std::move(*v));
     } else {
-      static_assert(std::is_default_constructible_v<T>,
-                    "a closed channel yields T{}: take a std::optional<T> where T has no default");
-      static_assert(std::is_invocable_v<F&, T>,
-                    "the handler of on_recv takes a T, a std::optional<T> or nothing");
-      if (v.has_value()) {
-        f(std::move(*v));
-      } else {
-        f(T{});
-      }
+      call_handler(f, T{});
     }
   }
   auto owned() && { return recv_call<T, std::decay_t<F>>{std::forward<F>(f)}; }
@@ -152,7 +149,7 @@ class recv_case {
 
   void prepare(select_record& r) noexcept {
     r.object = chan_.get();
-    r.slot = &storage_.value;
+    r.slot = std::addressof(storage_.value);
     r.kind = select_kind::recv;
   }
   void finish(const select_record& r) {
@@ -179,7 +176,7 @@ class recv_case {
       action_(unwrap<T>(box));
     } else {
       element_storage<T> e;
-      const auto take = [&](T& from) { ::new (&e.value) T(std::move(from)); };
+      const auto take = [&](T& from) { ::new (std::addressof(e.value)) T(std::move(from)); };
       if (!done_inline(chan_.get(), chan_core::take_inline<T>(chan_.get(), take))) return false;
       action_(unwrap<T>(e.value));
     }
@@ -201,55 +198,23 @@ class recv_case {
   element_storage<element<T>> storage_;
 };
 
-template <bool Owned, class F>
-class recv_case_void {
- public:
-  recv_case_void(chan_ref<Owned> c, F f) : chan_(std::move(c)), f_(std::forward<F>(f)) {}
-  void prepare(select_record& r) noexcept {
-    r.object = chan_.get();
-    r.slot = &nothing_;
-    r.kind = select_kind::recv;
-  }
-  void finish(const select_record&) { f_(); }
-  auto owned() && {
-    return recv_case_void<true, std::decay_t<F>>(chan_ref<true>(chan_.get()), std::forward<F>(f_));
-  }
-  RUNNEL_INLINE first_look look() const noexcept { return look_at_receive(chan_.get()); }
-  RUNNEL_INLINE bool run_inline() {
-    if (!done_inline(chan_.get(), chan_core::take_inline_void(chan_.get()))) return false;
-    f_();
-    return true;
-  }
-  void run() {
-    chan_recv_void(chan_.get());
-    f_();
-  }
-  RUNNEL_INLINE bool try_run() {
-    if (chan_try_recv_void(chan_.get()) == chan_status::would_block) return false;
-    f_();
-    return true;
-  }
-
- private:
-  chan_ref<Owned> chan_;
-  char nothing_;
-  [[no_unique_address]] F f_;
-};
-
 // ---- sending
 
-/// Small enough to be copied whether it is sent or not: nobody can tell.
-template <class T>
+/// Small enough to be copied (or moved, if that is how it was passed) whether it is sent or not,
+/// and nobody can tell: no code of the user's runs, and the source stays as it was.
+template <class T, class V, class U = std::remove_cvref_t<V>>
 inline constexpr bool copied_early = std::is_trivially_copyable_v<T> &&
-                                     sizeof(T) <= 4 * sizeof(void*);
+                                     sizeof(T) <= 4 * sizeof(void*) &&
+                                     (std::is_same_v<U, T>
+                                          ? std::is_trivially_constructible_v<T, V>
+                                          : std::is_arithmetic_v<U> && std::is_arithmetic_v<T>);
 
 /// The value of a send case. How: kept in the case; moved from where it is; or made when chosen.
 enum class send_how : std::uint8_t { kept, moved, made };
 
 template <class T, class V>
 constexpr send_how how_to_send() {
-  using U = std::remove_cvref_t<V>;
-  if constexpr (copied_early<T> && (std::is_same_v<U, T> || std::is_arithmetic_v<U>)) {
+  if constexpr (copied_early<T, V>) {
     return send_how::kept;
   } else if constexpr (boxed<T> || !std::is_same_v<V, T&&>) {
     return send_how::made;
@@ -266,12 +231,12 @@ template <class T, class V>
 class sent_value<T, V, send_how::kept> {
  public:
   static constexpr bool in_place = true;
-  explicit sent_value(V v) noexcept : value_(static_cast<T>(v)) {}
+  explicit sent_value(V v) noexcept : value_(static_cast<T>(static_cast<V>(v))) {}
   send_source source() noexcept {
     if constexpr (boxed<T>) {
-      return lazy_.emplace(value_).source();
+      return lazy_.emplace(std::move(value_)).source();
     } else {
-      return {&value_};
+      return {std::addressof(value_)};
     }
   }
   void finish(select_end end) {
@@ -279,13 +244,12 @@ class sent_value<T, V, send_how::kept> {
       if (end == select_end::failed) lazy_->rethrow();
     }
   }
-  T& take() noexcept { return value_; }
+  T&& take() noexcept { return std::move(value_); }
 
  private:
   struct nothing {};
   T value_;
-  [[no_unique_address]] std::conditional_t<boxed<T>, std::optional<lazy_element<T, const T&>>,
-                                           nothing>
+  [[no_unique_address]] std::conditional_t<boxed<T>, std::optional<lazy_element<T, T&&>>, nothing>
       lazy_;
 };
 
@@ -327,7 +291,9 @@ class owned_value {
  public:
   static constexpr bool in_place = false;
   template <class V>
-  explicit owned_value(V&& v) : value_(std::forward<V>(v)) {}
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): does not see the requires-clause
+  requires(!std::is_same_v<std::remove_cvref_t<V>, owned_value>) explicit owned_value(V&& v)
+      : value_(std::forward<V>(v)) {}
   owned_value(owned_value&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : value_(std::move(other.value_)) {}
   send_source source() noexcept { return inner_.emplace(static_cast<reference>(value_)).source(); }
@@ -405,33 +371,58 @@ class send_case {
   [[no_unique_address]] F f_;
 };
 
-template <bool Owned, class F>
-class send_case_void {
+// ---- channels of nothing
+
+struct void_receive {
+  static constexpr select_kind kind = select_kind::recv;
+  static void note(chan_core*) noexcept {}
+  RUNNEL_INLINE static first_look look(chan_core* c) noexcept { return look_at_receive(c); }
+  RUNNEL_INLINE static chan_entry enter(chan_core* c) noexcept {
+    return chan_core::take_inline_void(c);
+  }
+  static void run(chan_core* c) { chan_recv_void(c); }
+  RUNNEL_INLINE static chan_status try_run(chan_core* c) { return chan_try_recv_void(c); }
+};
+
+struct void_send {
+  static constexpr select_kind kind = select_kind::send;
+  static void note(chan_core* c) noexcept { race_note_send(c); }
+  RUNNEL_INLINE static first_look look(chan_core* c) noexcept { return look_at_send(c); }
+  RUNNEL_INLINE static chan_entry enter(chan_core* c) noexcept {
+    return chan_core::put_inline_void(c);
+  }
+  static void run(chan_core* c) { chan_send_void(c); }
+  RUNNEL_INLINE static chan_status try_run(chan_core* c) { return chan_try_send_void(c); }
+};
+
+template <class Operation, bool Owned, class F>
+class void_case {
  public:
-  send_case_void(chan_ref<Owned> c, F f) : chan_(std::move(c)), f_(std::forward<F>(f)) {}
+  void_case(chan_ref<Owned> c, F f) : chan_(std::move(c)), f_(std::forward<F>(f)) {}
   void prepare(select_record& r) noexcept {
-    race_note_send(chan_.get());
+    Operation::note(chan_.get());
     r.object = chan_.get();
     r.slot = &nothing_;
     r.make = nullptr;
-    r.kind = select_kind::send;
+    r.kind = Operation::kind;
   }
   void finish(const select_record&) { f_(); }
   auto owned() && {
-    return send_case_void<true, std::decay_t<F>>(chan_ref<true>(chan_.get()), std::forward<F>(f_));
+    return void_case<Operation, true, std::decay_t<F>>(chan_ref<true>(chan_.get()),
+                                                       std::forward<F>(f_));
   }
-  RUNNEL_INLINE first_look look() const noexcept { return look_at_send(chan_.get()); }
+  RUNNEL_INLINE first_look look() const noexcept { return Operation::look(chan_.get()); }
   RUNNEL_INLINE bool run_inline() {
-    if (!done_inline(chan_.get(), chan_core::put_inline_void(chan_.get()))) return false;
+    if (!done_inline(chan_.get(), Operation::enter(chan_.get()))) return false;
     f_();
     return true;
   }
   void run() {
-    chan_send_void(chan_.get());
+    Operation::run(chan_.get());
     f_();
   }
   RUNNEL_INLINE bool try_run() {
-    if (chan_try_send_void(chan_.get()) == chan_status::would_block) return false;
+    if (Operation::try_run(chan_.get()) == chan_status::would_block) return false;
     f_();
     return true;
   }
@@ -441,5 +432,10 @@ class send_case_void {
   char nothing_;
   [[no_unique_address]] F f_;
 };
+
+template <bool Owned, class F>
+using recv_case_void = void_case<void_receive, Owned, F>;
+template <bool Owned, class F>
+using send_case_void = void_case<void_send, Owned, F>;
 
 }  // namespace runnel::detail

@@ -8,15 +8,17 @@
 //                                                  rest, such as the handler; no lock is held
 //     auto owned() &&;                             the same case, owning all it refers to
 // and nothing is asked of it if it is not chosen. finish may throw, park and select again. Cases
-// that also have look and run_inline are first tried without the engine; see select_cases.
+// that also have look and run_inline are first tried without the engine; see select_cases. Those
+// with before_wait and after_wait have something to do around the wait; see case_around_wait.
 //
 // A case on something that is not a channel: derive the object from selectable, give it a
 // selectable_ops (detail/selectable.hpp), and make the case by
 //     return detail::object_case(object, ops, argument, std::forward<F>(f));
 // where `argument` is handed to the ops. The engine then calls, all inside the object's lock:
 // try_now, first alone and then with every other case's lock held; enqueue when nothing was ready;
-// dequeue when another case won (not for the winner). A waker of the object pops the waiter through
-// wait_queue::pop, which claims the select, leaves the lock, and then
+// dequeue when another case won (not for the winner), and then gave_up outside it. A waker of the
+// object pops the waiter through wait_queue::pop, which claims the select, leaves the lock, and
+// then
 //     sets w.ok = true   if it has done the operation on the waiter's behalf (handed the mutex
 //     over), sets w.ok = false  if there is only something to try again for,
 // and calls ready(w.who). After a false one the select looks at all its cases again. Of the object
@@ -59,6 +61,13 @@ struct select_record {
   };
   select_kind kind;
   select_end end;  // written by the engine for the chosen case
+
+  void wait_for(selectable* what, const selectable_ops* how, void* argument = nullptr) noexcept {
+    object = what;
+    slot = argument;
+    ops = how;
+    kind = select_kind::object;
+  }
 };
 
 /// Bytes the engine needs per case besides the record; uninitialised.
@@ -169,12 +178,7 @@ class select_object_case {
  public:
   select_object_case(selectable& object, const selectable_ops& ops, void* argument, F f)
       : object_(&object), ops_(&ops), argument_(argument), f_(std::forward<F>(f)) {}
-  void prepare(select_record& r) noexcept {
-    r.object = object_;
-    r.slot = argument_;
-    r.ops = ops_;
-    r.kind = select_kind::object;
-  }
+  void prepare(select_record& r) noexcept { r.wait_for(object_, ops_, argument_); }
   void finish(const select_record&) { f_(); }
   auto owned() && {
     return select_object_case<std::decay_t<F>>(*object_, *ops_, argument_, std::forward<F>(f_));

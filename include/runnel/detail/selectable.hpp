@@ -10,8 +10,8 @@ namespace runnel::detail {
 
 class selectable;
 
-/// How select talks to an object that is not a channel. All are called with the object's lock held,
-/// run no user code and do not block.
+/// How select talks to an object that is not a channel. All but the last are called with the
+/// object's lock held; they run no user code and do not block.
 struct selectable_ops {
   /// Does the case's operation now if it can be done without waiting (takes the mutex, say).
   bool (*try_now)(selectable& object, void* argument) noexcept;
@@ -19,6 +19,9 @@ struct selectable_ops {
   void (*enqueue)(selectable& object, waiter& w, void* argument) noexcept;
   /// Unlinks w if it is still queued (another case won).
   void (*dequeue)(selectable& object, waiter& w, void* argument) noexcept;
+  /// Called after dequeue, under no lock: lets those go on whom w stood in the way of. They may
+  /// wait a moment longer than they need in between. Null: nobody ever waits because others do.
+  void (*gave_up)(selectable& object) noexcept = nullptr;
 };
 
 /// Base of everything that has an object_lock and can be waited for in a select.

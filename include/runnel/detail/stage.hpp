@@ -25,7 +25,9 @@
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/goexit_text.hpp>
 #include <runnel/select.hpp>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace runnel::detail {
 
@@ -75,6 +77,59 @@ inline constexpr element_ops stage_ops = [] {
   return ops;
 }();
 
+/// What a stage handles for a T; a channel of nothing is a channel of std::monostate to it.
+template <class T>
+using stage_value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+/// A receive from a channel of nothing that says whether it was closed, which on_recv does not.
+class receipt_case {
+ public:
+  receipt_case(const recv_chan<void>& c, std::optional<std::monostate>& received) noexcept
+      : core_(chan_access::core(c)), received_(&received) {}
+  void prepare(select_record& r) noexcept {
+    r.object = core_;
+    r.slot = &nothing_;
+    r.make = nullptr;
+    r.kind = select_kind::recv;
+  }
+  void finish(const select_record& r) noexcept {
+    if (r.end == select_end::done) received_->emplace();
+  }
+
+ private:
+  chan_core* core_;
+  std::optional<std::monostate>* received_;
+  char nothing_;
+};
+
+/// The case that receives a stage's next input into v, which stays empty if there is none.
+template <class T>
+auto on_input(const recv_chan<T>& in, std::optional<stage_value<T>>& v) {
+  if constexpr (std::is_void_v<T>) {
+    return receipt_case(in, v);
+  } else {
+    return on_recv(in, v);
+  }
+}
+
+/// The case that sends v, which is copied or moved as it is passed.
+template <class T, class V>
+auto on_output(const chan<T>& out, V&& v) {
+  if constexpr (std::is_void_v<T>) {
+    return on_send(out);
+  } else {
+    return on_send(out, std::forward<V>(v));
+  }
+}
+
+/// Blocks until the next value of `in` is in v; v is empty if there is none any more. False: scope
+/// has ended instead.
+template <class T>
+bool receive_within(const context& scope, const recv_chan<T>& in,
+                    std::optional<stage_value<T>>& v) {
+  return !scope.err() && select(on_input(in, v), on_done(scope)) == 0;
+}
+
 /// A stage's goroutine's hold on its output. The last of them to go closes the channel.
 template <class T>
 class producer {
@@ -101,18 +156,25 @@ class producer {
   void fail(std::exception_ptr error) const noexcept { stage_->fail(std::move(error)); }
 
   /// Blocks until a consumer has taken v. False: the stage is to end.
-  bool send(T&& v) const {
-    return !scope().err() && select(on_send(output_, std::move(v)), on_done(scope())) == 0;
+  bool send(stage_value<T>&& v) const {
+    return !scope().err() && select(on_output(output_, std::move(v)), on_done(scope())) == 0;
   }
 
   /// Blocks for the next value of the stage's input. Empty: the stage is to end, because its scope
   /// has ended, or the input, whose exception it then takes over.
   template <class In>
-  std::optional<In> receive(const recv_chan<In>& in) const {
-    std::optional<In> v;
-    if (scope().err() || select(on_recv(in, v), on_done(scope())) != 0) return std::nullopt;
+  std::optional<stage_value<In>> receive(const recv_chan<In>& in) const {
+    std::optional<stage_value<In>> v;
+    if (!receive_within(scope(), in, v)) return std::nullopt;
     if (!v) inherit_error(in);
     return v;
+  }
+  /// Sends on all that comes from `in`, until the stage is to end.
+  template <class In>
+  void forward(const recv_chan<In>& in) const {
+    while (std::optional<stage_value<In>> v = receive(in)) {
+      if (!send(std::move(*v))) return;
+    }
   }
   template <class In>
   void inherit_error(const recv_chan<In>& in) const noexcept {

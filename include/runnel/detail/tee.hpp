@@ -33,14 +33,14 @@ void remove_output(std::vector<producer<T>>& outs, std::size_t at) {
 
 /// The next input; empty when it is closed (ended: false) or nobody is left to send to (true).
 template <class T>
-std::optional<T> receive_for_all(const recv_chan<T>& in, std::vector<producer<T>>& outs,
-                                 bool& ended) {
+std::optional<stage_value<T>> receive_for_all(const recv_chan<T>& in,
+                                              std::vector<producer<T>>& outs, bool& ended) {
   using done = decltype(on_done(outs[0].scope()));
   for (;;) {
     ended = outs.empty();
     if (ended) return std::nullopt;
-    std::optional<T> v;
-    auto next = on_recv(in, v);
+    std::optional<stage_value<T>> v;
+    auto next = on_input(in, v);
     std::vector<done> dones;
     std::vector<select_record> records(outs.size() + 1);
     dones.reserve(outs.size());
@@ -60,8 +60,8 @@ std::optional<T> receive_for_all(const recv_chan<T>& in, std::vector<producer<T>
 
 /// Sends v to every output that still has consumers, in whatever order they take it.
 template <class T>
-void send_to_all(std::vector<producer<T>>& outs, const T& v) {
-  using send = decltype(on_send(outs[0].output(), v));
+void send_to_all(std::vector<producer<T>>& outs, const stage_value<T>& v) {
+  using send = decltype(on_output(outs[0].output(), v));
   using done = decltype(on_done(outs[0].scope()));
   std::size_t pending = outs.size();  // outs[0 .. pending) have yet to take v
   while (pending != 0) {
@@ -72,7 +72,7 @@ void send_to_all(std::vector<producer<T>>& outs, const T& v) {
     sends.reserve(pending);
     dones.reserve(pending);
     for (std::size_t k = 0; k < pending; ++k) {
-      sends.push_back(on_send(outs[k].output(), v));
+      sends.push_back(on_output(outs[k].output(), v));
       dones.push_back(on_done(outs[k].scope()));
       sends[k].prepare(records[2 * k]);
       dones[k].prepare(records[2 * k + 1]);
@@ -90,7 +90,8 @@ template <class T>
 void tee_loop(const recv_chan<T>& in, std::vector<producer<T>>& outs) {
   try {
     bool ended = false;
-    while (const std::optional<T> v = receive_for_all(in, outs, ended)) send_to_all(outs, *v);
+    while (const std::optional<stage_value<T>> v = receive_for_all(in, outs, ended))
+      send_to_all(outs, *v);
     for (const producer<T>& out : outs) out.inherit_error(in);
   } catch (...) {
     if (caught_goexit()) throw;

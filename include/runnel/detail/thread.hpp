@@ -41,6 +41,12 @@ struct thread : parker {
   /// Locks of this thread held through their bias; see object_lock.hpp. Written by this thread
   /// only.
   std::array<std::atomic<const void*>, holding_slots> holding{};
+
+  /// What is being read from here by plain stores; see read_bias.hpp. Set by this thread only;
+  /// cleared by the reader who set it, wherever that one runs by then.
+  std::atomic<const void*> reading{nullptr};
+  /// Readers of this thread that found a bias closed since some were last counted. Its own.
+  std::uint32_t uncounted_reads = 0;
 };
 
 }  // namespace runnel::detail

@@ -15,7 +15,7 @@
 namespace runnel::detail {
 
 /// A channel with one reference whose timer is armed. period zero: fires once. Throws
-/// std::bad_alloc.
+/// std::bad_alloc. Synchronizes: this, or a reset → what is received afterwards.
 RUNNEL_API chan_core* make_timer_channel(steady_time when, std::chrono::nanoseconds period);
 
 /// Disarms and empties. True if the timer was armed or its tick had not been received.

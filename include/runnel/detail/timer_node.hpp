@@ -37,11 +37,16 @@ struct timer_node {
   std::int64_t period = 0;  // nanoseconds; 0: once
   std::uint32_t index = 0;  // position in the heap + 1; 0: not armed; guarded by the shard
   std::atomic<std::uint32_t> shard{0};  // which shard holds it (or held it last)
+  bool unwanted = false;  // by fire: nobody took the tick; one that comes too often may wait
 };
 
 /// Arms the node. It must not be armed, nor may another thread know of it yet. O(log n), no
 /// allocation in steady state. Throws std::bad_alloc if the heap cannot grow.
 RUNNEL_API void timer_arm(timer_node& node, steady_time when, std::chrono::nanoseconds period = {});
+
+/// Fires the node here and now if it is due. For someone about to wait for it: cheaper than to park
+/// until a processor comes by the shard.
+void timer_fire_if_due(timer_node& node) noexcept;
 
 /// Takes back what the last firing of a node left behind, under the shard's lock, so that no firing
 /// comes between. True if there was something: then the node counts as having been armed.

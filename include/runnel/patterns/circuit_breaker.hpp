@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <mutex>
 #include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
@@ -23,6 +24,11 @@ namespace runnel {
 ///
 /// Usable from any number of goroutines and threads.
 class circuit_breaker {
+  /// Nothing can be turned into one, so a list of them is empty.
+  struct nothing {
+    explicit nothing(const circuit_breaker& key);
+  };
+
  public:
   struct options {
     int failures = 5;  ///< in a row; at least 1
@@ -31,8 +37,14 @@ class circuit_breaker {
   };
   enum class state : std::uint8_t { closed, open, half_open };
 
+  /// The default settings.
   RUNNEL_API circuit_breaker();
-  RUNNEL_API explicit circuit_breaker(options o);
+  /// Never blocks. Implicit, so that a circuit_breaker is made from settings wherever one is due.
+  RUNNEL_API circuit_breaker(options o);
+  /// circuit_breaker b({}): the default settings. Without this, {} would be options and a breaker
+  /// to be copied alike. (Nor can the constructor above have a default argument: in C++ the
+  /// defaults of a nested class's members are not known before its outer class is complete.)
+  circuit_breaker(std::initializer_list<nothing>) : circuit_breaker() {}
   circuit_breaker(const circuit_breaker&) = delete;
   circuit_breaker& operator=(const circuit_breaker&) = delete;
 

@@ -51,11 +51,30 @@ struct stage_adaptor {
 template <class F>
 stage_adaptor(F) -> stage_adaptor<F>;
 
+/// What generate iterates over; arrays and channels have an overload of their own.
+template <class Range>
+concept stage_source = !std::is_array_v<std::remove_cvref_t<Range>> && !chan_that_receives<Range>;
+
 template <class Range>
 using range_value = std::iter_value_t<decltype(std::begin(std::declval<Range&>()))>;
 
+/// The function of a stage, called for an input; without one if it comes from a channel of nothing.
+template <class In, class F>
+decltype(auto) call_stage(F& f, [[maybe_unused]] stage_value<In>&& v) {
+  if constexpr (std::is_void_v<In>) {
+    return std::invoke(f);
+  } else {
+    return std::invoke(f, std::move(v));
+  }
+}
+
 template <class F, class In>
-using stage_result = std::remove_cvref_t<std::invoke_result_t<F&, In>>;
+struct stage_call : std::invoke_result<F&, In> {};
+template <class F>
+struct stage_call<F, void> : std::invoke_result<F&> {};
+/// What is sent on: a value, also where f returns a reference.
+template <class F, class In>
+using stage_result = std::decay_t<typename stage_call<F, In>::type>;
 
 /// A positive number of workers.
 constexpr int at_least_one(int workers) noexcept { return workers < 1 ? 1 : workers; }
@@ -90,7 +109,7 @@ template <class In, class Out, class F>
 void ordered_worker(ordered_work<In, F>& work, const producer<Out>& out) {
   const std::size_t n = work.batons.size();
   for (;;) {
-    std::optional<In> v;
+    std::optional<stage_value<In>> v;
     std::size_t number = 0;
     {
       const std::lock_guard hold(work.taking);
@@ -98,12 +117,23 @@ void ordered_worker(ordered_work<In, F>& work, const producer<Out>& out) {
       if (!v) return;
       number = work.taken++;
     }
-    Out result = std::invoke(work.f, std::move(*v));
+    Out result = call_stage<In>(work.f, std::move(*v));
     const chan<void>& my_turn = work.batons[(number + n - 1) % n];
     if (select(on_recv(my_turn), on_done(out.scope())) != 0) return;
     if (!out.send(std::move(result))) return;
     work.batons[number % n].send();
   }
+}
+
+template <class Inputs>
+auto merge_all(const context& ctx, const Inputs& inputs) {
+  using T = carried<typename Inputs::value_type>;
+  recv_chan<T> output = make_stage<T>(ctx);
+  const producer<T> first(output);
+  for (const auto& input : inputs) {
+    spawn([in = as_input(input), out = first] { out.run([&] { out.forward(in); }); });
+  }
+  return output;
 }
 
 }  // namespace detail
@@ -113,17 +143,16 @@ template <detail::chan_that_receives C, class F>
 auto operator|(const C& input, detail::stage_adaptor<F> stage) {
   return stage.apply(detail::source_of(input), detail::as_input(input));
 }
-template <class T, class F>
-auto operator|(const std::vector<recv_chan<T>>& inputs, detail::stage_adaptor<F> stage) {
+template <detail::chan_that_receives C, class F>
+auto operator|(const std::vector<C>& inputs, detail::stage_adaptor<F> stage) {
   return stage.apply(inputs.empty() ? background() : detail::source_of(inputs.front()), inputs);
 }
 
 /// Sends the elements of `range`, which is copied (or moved) in. They are copied out of it, or
-/// moved if they cannot be copied.
-template <class Range>
-requires(!std::is_array_v<std::remove_cvref_t<Range>>) auto generate(const context& ctx,
-                                                                     Range&& range)
-    -> recv_chan<detail::range_value<Range>> {
+/// moved if they cannot be copied. The end of ctx is seen between two elements, not by a range that
+/// waits for its next one, unless that is a channel.
+template <detail::stage_source Range>
+auto generate(const context& ctx, Range&& range) -> recv_chan<detail::range_value<Range>> {
   using T = detail::range_value<Range>;
   recv_chan<T> output = detail::make_stage<T>(ctx);
   detail::spawn([out = detail::producer<T>(output),
@@ -140,6 +169,18 @@ requires(!std::is_array_v<std::remove_cvref_t<Range>>) auto generate(const conte
   });
   return output;
 }
+/// Sends on what comes from a channel (std::monostate for chan<void>), as iterating it yields; but
+/// the end of ctx ends the wait for the next value, too.
+template <detail::chan_that_receives C>
+auto generate(const context& ctx, const C& input)
+    -> recv_chan<detail::stage_value<detail::carried<C>>> {
+  using T = detail::stage_value<detail::carried<C>>;
+  recv_chan<T> output = detail::make_stage<T>(ctx);
+  detail::spawn([in = detail::as_input(input), out = detail::producer<T>(output)] {
+    out.run([&] { out.forward(in); });
+  });
+  return output;
+}
 template <class T>
 recv_chan<T> generate(const context& ctx, std::initializer_list<T> values) {
   return generate(ctx, std::vector<T>(values));
@@ -150,7 +191,8 @@ recv_chan<T> generate(const context& ctx, const T (&values)[N]) {
 }
 
 /// Sends f(v) for every input v, in the order in which they are ready; `workers` goroutines (at
-/// least one) call f at the same time, on the one copy of it.
+/// least one) call f at the same time, on the one copy of it. What f returns is sent by value; if
+/// the input is a channel of nothing, f takes nothing.
 template <detail::chan_that_receives C, class F>
 auto transform(const context& ctx, const C& input, int workers, F&& f)
     -> recv_chan<detail::stage_result<std::decay_t<F>, detail::carried<C>>> {
@@ -163,8 +205,8 @@ auto transform(const context& ctx, const C& input, int workers, F&& f)
   for (int i = detail::at_least_one(workers); i != 0; --i) {
     detail::spawn([in = detail::as_input(input), out = first, function] {
       out.run([&] {
-        while (std::optional<In> v = out.receive(in)) {
-          if (!out.send(std::invoke(*function, std::move(*v)))) return;
+        while (std::optional<detail::stage_value<In>> v = out.receive(in)) {
+          if (!out.send(Out(detail::call_stage<In>(*function, std::move(*v))))) return;
         }
       });
     });
@@ -208,20 +250,13 @@ auto transform_ordered(int workers, F&& f) {
 }
 
 /// Sends what comes from any of the inputs.
-template <class T>
-recv_chan<T> merge(const context& ctx, const std::vector<recv_chan<T>>& inputs) {
-  recv_chan<T> output = detail::make_stage<T>(ctx);
-  const detail::producer<T> first(output);
-  for (const recv_chan<T>& input : inputs) {
-    detail::spawn([in = input, out = first] {
-      out.run([&] {
-        while (std::optional<T> v = out.receive(in)) {
-          if (!out.send(std::move(*v))) return;
-        }
-      });
-    });
-  }
-  return output;
+template <detail::chan_that_receives C>
+auto merge(const context& ctx, const std::vector<C>& inputs) -> recv_chan<detail::carried<C>> {
+  return detail::merge_all(ctx, inputs);
+}
+template <detail::chan_that_receives C>
+auto merge(const context& ctx, std::initializer_list<C> inputs) -> recv_chan<detail::carried<C>> {
+  return detail::merge_all(ctx, inputs);
 }
 template <detail::chan_that_receives C, detail::chan_that_receives... More>
 auto merge(const context& ctx, const C& input, const More&... more)
@@ -264,13 +299,18 @@ inline std::exception_ptr failure(const detail::chan_handle& c) noexcept {
   return stage != nullptr ? stage->error() : nullptr;
 }
 
-/// Blocks until c is closed and returns all it received; if an exception ended a stage, rethrows
+/// Blocks until c is closed and returns all it received (std::monostate from a channel of nothing);
+/// if an exception ended a stage, rethrows
 /// it. If only the context ended, returns what had come by then: see ctx.err().
 template <detail::chan_that_receives C>
-auto collect(const C& c) -> std::vector<detail::carried<C>> {
-  std::vector<detail::carried<C>> all;
+auto collect(const C& c) -> std::vector<detail::stage_value<detail::carried<C>>> {
+  std::vector<detail::stage_value<detail::carried<C>>> all;
   const auto input = detail::as_input(c);
-  while (auto v = input.recv()) all.push_back(std::move(*v));
+  if constexpr (std::is_void_v<detail::carried<C>>) {
+    while (input.recv()) all.emplace_back();
+  } else {
+    while (auto v = input.recv()) all.push_back(std::move(*v));
+  }
   if (const std::exception_ptr error = failure(input)) std::rethrow_exception(error);
   return all;
 }

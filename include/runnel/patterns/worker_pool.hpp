@@ -9,13 +9,17 @@
 #include <mutex>
 #include <optional>
 #include <runnel/chan.hpp>
+#include <runnel/context.hpp>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/future_state.hpp>
 #include <runnel/detail/goexit_text.hpp>
 #include <runnel/future.hpp>
+#include <runnel/select.hpp>
 #include <runnel/sync/condition_variable.hpp>
 #include <runnel/sync/mutex.hpp>
+#include <runnel/sync/select_cases.hpp>
 #include <runnel/sync/wait_group.hpp>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -102,8 +106,30 @@ class worker_pool {
     if (closed_.load(std::memory_order_acquire)) refuse();
     auto* job = new job_type(std::forward<F>(f));
     const detail::state_ref<detail::future_state_of<R>> result(job);
-    enqueue(detail::pool_job_handle(job));
+    enqueue(detail::pool_job_handle(job), [this](auto& j) {
+      queue_.send(std::move(j));
+      return true;
+    });
     return detail::future_access::make(result);
+  }
+
+  /// As submit(f), but gives up when ctx ends: then f is not called, and the future that is
+  /// returned throws std::system_error(ctx.err()). So it does if ctx had ended already, even if
+  /// there is room. A job that is queued stays so, whatever becomes of ctx; let f look at it.
+  /// Throws and synchronizes as submit(f).
+  template <class F>
+  requires std::is_invocable_v<std::decay_t<F>>
+  auto submit(const context& ctx, F&& f) -> future<std::invoke_result_t<std::decay_t<F>>> {
+    using R = std::invoke_result_t<std::decay_t<F>>;
+    using job_type = detail::pool_job_of<R, std::decay_t<F>>;
+    if (closed_.load(std::memory_order_acquire)) refuse();
+    if (ctx.err()) return not_submitted<R>(ctx);
+    auto* job = new job_type(std::forward<F>(f));
+    const detail::state_ref<detail::future_state_of<R>> result(job);
+    const bool queued = enqueue(detail::pool_job_handle(job), [&](auto& j) {
+      return select(on_send(queue_, std::move(j)), on_done(ctx)) == 0;
+    });
+    return queued ? detail::future_access::make(result) : not_submitted<R>(ctx);
   }
 
   /// No more jobs: those queued will still be run. Never blocks. Closing again does nothing.
@@ -125,10 +151,35 @@ class worker_pool {
     if (closed_.load(std::memory_order_acquire)) workers_.wait();
   }
 
+  /// As wait(), but gives up, with ctx.err(), when ctx ends: the jobs go on. So it does if ctx had
+  /// ended already, even if there is nothing to wait for. Throws std::bad_alloc. Synchronizes: as
+  /// wait(), unless it gave up.
+  std::error_code wait(const context& ctx) {
+    {
+      std::unique_lock hold(mutex_);
+      for (;;) {
+        if (const std::error_code ended = ctx.err()) return ended;
+        if (pending_.load(std::memory_order_acquire) == 0) break;
+        select(on_wait(idle_, hold), on_done(ctx));
+      }
+    }
+    if (!closed_.load(std::memory_order_acquire)) return {};
+    return select(on_wait(workers_), on_done(ctx)) == 0 ? std::error_code() : ctx.err();
+  }
+
  private:
   [[noreturn]] static void refuse() { detail::throw_panic("submit on closed worker_pool"); }
 
-  void enqueue(detail::pool_job_handle job) {
+  template <class R>
+  static future<R> not_submitted(const context& ctx) {
+    promise<R> p;
+    p.set_exception(std::make_exception_ptr(std::system_error(ctx.err())));
+    return p.get_future();
+  }
+
+  /// Queues the job by put(job); false, with nothing done, if that returns false.
+  template <class Put>
+  bool enqueue(detail::pool_job_handle job, Put put) {
     pending_.fetch_add(1, std::memory_order_relaxed);
     struct undo {
       worker_pool* self;
@@ -137,11 +188,12 @@ class worker_pool {
       }
     } u{this};
     try {
-      queue_.send(std::move(job));
+      if (!put(job)) return false;
     } catch (const panic&) {
       refuse();
     }
     u.self = nullptr;
+    return true;
   }
 
   void job_ended() {

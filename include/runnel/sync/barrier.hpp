@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <runnel/detail/config.hpp>
-#include <runnel/detail/object_lock.hpp>
+#include <runnel/detail/selectable.hpp>
 #include <runnel/detail/waiter.hpp>
 #include <type_traits>
 #include <utility>
@@ -14,8 +14,10 @@ namespace runnel {
 
 namespace detail {
 
+struct sync_access;
+
 /// What barrier does that has no types; see src/sync/barrier.cpp.
-class barrier_core {
+class barrier_core : public selectable {
  public:
   explicit barrier_core(std::ptrdiff_t expected);
   barrier_core(const barrier_core&) = delete;
@@ -31,8 +33,13 @@ class barrier_core {
   RUNNEL_API void end_phase() noexcept;
   RUNNEL_API void wait(std::uint64_t phase);
 
+  // For select; see selectable_ops. `argument` points to the phase waited for.
+  RUNNEL_API static bool try_now(selectable& object, void* argument) noexcept;
+  RUNNEL_API static void enqueue(selectable& object, waiter& w, void* argument) noexcept;
+  RUNNEL_API static void dequeue(selectable& object, waiter& w, void* argument) noexcept;
+  static constexpr selectable_ops ops{&try_now, &enqueue, &dequeue};
+
  private:
-  object_lock lock_;
   std::ptrdiff_t expected_;  // guarded by lock_, as all that follows
   std::ptrdiff_t missing_;   // in this phase
   std::uint64_t phase_ = 0;  // counts the phases that have ended
@@ -50,11 +57,14 @@ struct no_completion {
 /// std::barrier. It can be neither copied nor moved; it may be destroyed when every wait() has
 /// returned.
 ///
+/// The completion function must not throw, or the program is terminated. That it be declared
+/// noexcept is not asked for, as the libraries of most compilers do not for std::barrier.
+///
 /// Synchronizes: arrive() → the completion function → the return of every wait() for that phase.
 template <class CompletionFunction = detail::no_completion>
 class barrier {
-  static_assert(std::is_nothrow_invocable_v<CompletionFunction&>,
-                "a barrier's completion function must be callable as noexcept f()");
+  static_assert(std::is_invocable_v<CompletionFunction&>,
+                "a barrier's completion function must be callable as f()");
 
  public:
   /// The phase that one arrived in; what wait takes.
@@ -65,6 +75,7 @@ class barrier {
 
    private:
     friend class barrier;
+    friend struct detail::sync_access;
     explicit arrival_token(std::uint64_t phase) noexcept : phase_(phase) {}
     std::uint64_t phase_;
   };
@@ -85,7 +96,8 @@ class barrier {
     return arrival_token(arrive_dropping(n, 0));
   }
 
-  /// Blocks until the phase of the token has ended.
+  /// Blocks until the phase of the token has ended. on_wait(barrier, token) is the same as a case
+  /// of a select, for a wait that ends with a context or a time-out.
   void wait(arrival_token&& token) const { core_.wait(token.phase_); }
 
   /// arrive() and wait() for it.
@@ -95,13 +107,16 @@ class barrier {
   void arrive_and_drop() { arrive_dropping(1, 1); }
 
  private:
+  friend struct detail::sync_access;
+
   std::uint64_t arrive_dropping(std::ptrdiff_t n, std::ptrdiff_t drop) {
     const auto a = core_.arrive(n, drop);
-    if (a.last) {
-      completion_();
-      core_.end_phase();
-    }
+    if (a.last) complete();
     return a.phase;
+  }
+  void complete() noexcept {
+    completion_();
+    core_.end_phase();
   }
 
   mutable detail::barrier_core core_;

@@ -10,6 +10,7 @@
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/deadline.hpp>
 #include <runnel/detail/object_lock.hpp>
+#include <runnel/detail/selectable.hpp>
 #include <runnel/detail/waiter.hpp>
 #include <stop_token>
 #include <utility>
@@ -18,11 +19,33 @@ namespace runnel {
 
 namespace detail {
 
+struct sync_access;
+
 /// One wait for a notification; see src/sync/notify_list.cpp.
 struct notify_waiter : waiter {
   enum : std::uint8_t { linked, unlinked, leaving };
   claim_word word;  // its claim, where the wait can also end without a notification
   std::atomic<std::uint8_t> place{linked};
+};
+
+/// A select's place in a notify_list, and what its engine waits on: a notification that has come to
+/// the place. See src/sync/notify_list.cpp.
+class notify_ticket : public selectable {
+ public:
+  notify_ticket() noexcept = default;
+
+  RUNNEL_API static bool try_now(selectable& object, void* argument) noexcept;
+  RUNNEL_API static void enqueue(selectable& object, waiter& w, void* argument) noexcept;
+  RUNNEL_API static void dequeue(selectable& object, waiter& w, void* argument) noexcept;
+  static constexpr selectable_ops ops{&try_now, &enqueue, &dequeue};
+
+ private:
+  friend class notify_list;
+  waiter* take_notification() noexcept;
+
+  notify_waiter place_;    // guarded by the list's lock; its slot points to this object
+  wait_queue select_;      // guarded by lock_, as all that follows: the select's waiter
+  bool notified_ = false;  // and not yet used
 };
 
 /// What condition_variable does once the lock is given up. Go: notifyList.
@@ -41,6 +64,11 @@ class notify_list {
   RUNNEL_API void cancel(notify_waiter& w) noexcept;
   /// Ends a wait that may end early. Any thread; does nothing if the wait has ended otherwise.
   RUNNEL_API static void end_early(notify_waiter& w) noexcept;
+
+  /// The same for a select. Every join is followed by a leave; a notification that came and was not
+  /// used goes to another then.
+  RUNNEL_API void join(notify_ticket& t) noexcept;
+  RUNNEL_API void leave(notify_ticket& t) noexcept;
 
   RUNNEL_INLINE void notify_one() noexcept {
     if (!inline_paths || !waiters_.empty()) notify(false);
@@ -109,16 +137,10 @@ class condition_variable {
     list_.join(w, true);
     unlock(lock, w);
     const relock again(lock);
-    bool notified = false;
-    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
-      notified =
-          list_.wait_until(w, detail::steady_time(detail::ceil_nanoseconds(t.time_since_epoch())));
-    } else {
-      // One round: on a clock that was set back meanwhile this is a time-out too early, which the
-      // standard counts among the spurious wakeups.
-      notified = list_.wait_until(w, detail::deadline_after(t - Clock::now()));
-    }
-    return notified || Clock::now() < t ? std::cv_status::no_timeout : std::cv_status::timeout;
+    // One round: on a clock that was set back meanwhile this is a time-out too early, which the
+    // standard counts among the spurious wakeups.
+    const bool notified = list_.wait_until(w, detail::deadline_at(t));
+    return notified || !detail::has_come(t) ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
 
   /// Waits until condition() is true or the time has come. Returns condition().
@@ -158,8 +180,8 @@ class condition_variable {
                   const std::chrono::time_point<Clock, Duration>& t, Condition condition) {
     while (!stop.stop_requested()) {
       if (condition()) return true;
-      if (Clock::now() >= t) return false;
-      wait_stoppable(lock, stop, detail::deadline_after(t - Clock::now()));
+      if (detail::has_come(t)) return false;
+      wait_stoppable(lock, stop, detail::deadline_at(t));
     }
     return condition();
   }
@@ -170,6 +192,8 @@ class condition_variable {
   }
 
  private:
+  friend struct detail::sync_access;
+
   // The lock is taken again on every way out; noexcept, as the standard wants it.
   template <class Lock>
   struct relock {

@@ -8,13 +8,19 @@
 #include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/spawn.hpp>
+#include <runnel/select.hpp>
 #include <runnel/sync/once.hpp>
+#include <runnel/sync/select_cases.hpp>
 #include <runnel/sync/wait_group.hpp>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 
 namespace runnel {
+
+namespace detail {
+struct errgroup_access;
+}
 
 /// Runs the parts of a task on goroutines and collects the first failure. Go: x/sync/errgroup.
 ///
@@ -51,12 +57,27 @@ class errgroup {
   /// are functions started under a limit; std::bad_alloc.
   RUNNEL_API void set_limit(int n);
 
-  /// Runs f() on a goroutine of its own. Blocks while as many run as the limit allows. Throws
-  /// std::bad_alloc; then f was not started.
+  /// Runs f() on a goroutine of its own. Blocks while as many run as the limit allows, also when
+  /// ctx() has ended (as Go's does). Throws std::bad_alloc; then f was not started.
   template <class F>
   void go(F&& f) {
     if (slots_.has_value()) slots_->send();
     start(std::forward<F>(f));
+  }
+
+  /// As go(f), but gives up, with c.err(), when c ends; then f was not started. So it does if c had
+  /// ended already, even if the limit allows f. With the group's own context a failure ends the
+  /// starting of more, too. Throws std::bad_alloc; then f was not started. Go has none.
+  ///
+  ///     for (auto& url : urls) {
+  ///       if (group.go(group.ctx(), [&] { fetch(group.ctx(), url); })) break;
+  ///     }
+  template <class F>
+  std::error_code go(const context& c, F&& f) {
+    if (const std::error_code ended = c.err()) return ended;
+    if (slots_.has_value() && select(on_send(*slots_), on_done(c)) == 1) return c.err();
+    start(std::forward<F>(f));
+    return {};
   }
 
   /// As go, if the limit allows it now. Never blocks. False: it does not.
@@ -68,10 +89,22 @@ class errgroup {
   }
 
   /// Blocks until all functions have ended, ends ctx(), and rethrows the first exception if there
-  /// was one.
+  /// was one. Go: Wait.
   RUNNEL_API void wait();
 
+  /// As wait(), but gives up, with c.err(), when c ends: the functions go on, and ctx() stays as it
+  /// is; the group still waits for them at its end. So it does if c had ended already, even if
+  /// there is nothing to wait for. To end the functions, too, make c the parent of ctx(), and let
+  /// them look at that. Synchronizes: as wait(), unless it gave up. Go has none.
+  std::error_code wait(const context& c) {
+    if (const std::error_code ended = c.err()) return ended;
+    if (select(on_wait(running_), on_done(c)) == 1) return c.err();
+    wait();
+    return {};
+  }
+
  private:
+  friend struct detail::errgroup_access;
   template <class F>
   class job;
 
@@ -133,5 +166,19 @@ class errgroup::job {
   errgroup* group_;
   std::optional<F> f_;
 };
+
+namespace detail {
+struct errgroup_access {
+  static wait_group& running(errgroup& group) noexcept { return group.running_; }
+};
+}  // namespace detail
+
+/// A case that is ready when none of the group's functions is running; then f() is called. What
+/// they threw comes out of group.wait(), which returns at once then. The group must live until the
+/// select has returned. Go has none.
+template <class F = detail::no_handler>
+auto on_wait(errgroup& group, F&& f = {}) {
+  return on_wait(detail::errgroup_access::running(group), std::forward<F>(f));
+}
 
 }  // namespace runnel

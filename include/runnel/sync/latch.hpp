@@ -30,8 +30,11 @@ class latch {
   }
 
   /// Lowers the count by n; at zero everyone who waits goes on. Never blocks.
-  /// Throws panic("latch: negative count"), leaving the count as it was, if it is less than n.
-  RUNNEL_INLINE void count_down(std::ptrdiff_t n = 1) { count_.add(-n, "latch: negative count"); }
+  /// Throws panic("latch: negative count"), leaving the count as it was, if n is negative or the
+  /// count is less than n.
+  RUNNEL_INLINE void count_down(std::ptrdiff_t n = 1) {
+    count_.add(-checked(n), "latch: negative count");
+  }
 
   /// Is the count zero? Never blocks.
   bool try_wait() const noexcept { return count_.is_zero(); }

@@ -85,9 +85,10 @@ class mutex : private detail::selectable {
   RUNNEL_INLINE bool lock_biased() noexcept {
     detail::thread* me = detail::current_thread();
     if (!lock_.try_lock_biased(me)) return false;
-    const bool free = state_.load(std::memory_order_relaxed) == 0;
+    const std::uint32_t now = state_.load(std::memory_order_relaxed);
+    const bool free = (now & (locked | shared)) == 0;
     if (free) {
-      state_.store(locked, std::memory_order_relaxed);
+      state_.store(now | locked, std::memory_order_relaxed);
       holder_.store(me->running, std::memory_order_relaxed);
     }
     detail::leave_biased(me);
@@ -113,6 +114,7 @@ class mutex : private detail::selectable {
   bool spin(const detail::parker* me, const detail::mutex_waiter* w) noexcept;
   void settle() noexcept;
   void note_contention() noexcept;
+  bool threads_parted() noexcept;
   void release_with_waiters(std::uint32_t now) noexcept;
 
   RUNNEL_API static bool try_now(detail::selectable& object, void* argument) noexcept;
@@ -122,7 +124,8 @@ class mutex : private detail::selectable {
   std::atomic<std::uint32_t> state_{0};
   // Who locked it last; written by the one who locks, a hint for waiters.
   std::atomic<const detail::parker*> holder_{nullptr};
-  std::uint16_t changes_ = 0;               // guarded by lock_
+  std::uint16_t meetings_ = 0;              // guarded by lock_
+  std::uint16_t meetings_to_part_ = 64;     // guarded by lock_
   std::uint16_t passes_ = 0;                // guarded by lock_
   detail::wait_queue waiters_;              // guarded by lock_
   detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_

@@ -9,10 +9,13 @@
 #include <runnel/detail/caught_goexit.hpp>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/fatal.hpp>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
 namespace runnel {
+
+class context;
 
 namespace detail {
 template <class F>
@@ -29,6 +32,8 @@ class once_flag {
  private:
   template <class F, class... A>
   friend void call_once(once_flag& flag, F&& f, A&&... args);
+  template <class F, class... A>
+  friend std::error_code call_once(const context& ctx, once_flag& flag, F&& f, A&&... args);
   template <class F>
   friend class detail::once_value_of;
 
@@ -48,8 +53,24 @@ class once_flag {
   /// True: the caller must run the function and then call finish() or fail(). False: it has been
   /// run.
   RUNNEL_API bool begin();
+  /// As begin, which `mine` is the result of, unless ctx ends first: then the error. Throws
+  /// std::bad_alloc.
+  RUNNEL_API std::error_code begin_within(const context& ctx, bool& mine);
   RUNNEL_API void finish() noexcept;
   RUNNEL_API void fail() noexcept;
+  /// Calls f, for whom begin said so.
+  template <class F, class... A>
+  void run(F&& f, A&&... args) {
+    struct unset {
+      once_flag* flag;
+      ~unset() {
+        if (flag != nullptr) flag->fail();
+      }
+    } undo{this};
+    std::invoke(std::forward<F>(f), std::forward<A>(args)...);
+    undo.flag = nullptr;
+    finish();
+  }
 
   std::atomic<std::uintptr_t> state_{idle};
 };
@@ -64,15 +85,21 @@ template <class F, class... A>
 void call_once(once_flag& flag, F&& f, A&&... args) {
   if (__builtin_expect(flag.is_done(), 1)) return;
   if (!flag.begin()) return;
-  struct unset {
-    once_flag* flag;
-    ~unset() {
-      if (flag != nullptr) flag->fail();
-    }
-  } undo{&flag};
-  std::invoke(std::forward<F>(f), std::forward<A>(args)...);
-  undo.flag = nullptr;
-  flag.finish();
+  flag.run(std::forward<F>(f), std::forward<A>(args)...);
+}
+
+/// The same, but gives up, with ctx.err(), when ctx ends while another caller is in f; then f has
+/// not been called here, and whoever comes next in line takes over if that caller fails. So it does
+/// if ctx had ended already and f has not yet been called. An f that runs is not ended: let it look
+/// at ctx. Waiting allocates. Throws std::bad_alloc, too. Synchronizes: as above, unless it gave
+/// up. Go has none.
+template <class F, class... A>
+std::error_code call_once(const context& ctx, once_flag& flag, F&& f, A&&... args) {
+  if (__builtin_expect(flag.is_done(), 1)) return {};
+  bool mine = false;
+  if (const std::error_code ended = flag.begin_within(ctx, mine)) return ended;
+  if (mine) flag.run(std::forward<F>(f), std::forward<A>(args)...);
+  return {};
 }
 
 namespace detail {
@@ -104,6 +131,17 @@ class once_value_of {
     } else {
       return static_cast<const stored&>(*value_);
     }
+  }
+
+  /// Calls the function if nobody has, or waits for who is in it: afterwards a call returns at
+  /// once. Gives up, with ctx.err(), when ctx ends meanwhile, or had ended and the function has not
+  /// been called; one that runs is not ended. Throws std::bad_alloc.
+  std::error_code wait(const context& ctx) const {
+    if (flag_.is_done()) return {};
+    bool mine = false;
+    if (const std::error_code ended = flag_.begin_within(ctx, mine)) return ended;
+    if (mine) compute();
+    return {};
   }
 
  private:
@@ -146,7 +184,9 @@ class once_value_of {
 /// Returns a callable that calls f once, at its own first call, and returns f's value (by const
 /// reference), or rethrows f's exception, then and at every later call. f may return void. The
 /// callable may be called from any goroutine or thread at once; it can be neither copied nor moved,
-/// so share it by reference. f is destroyed once it has run. Go: sync.OnceFunc, OnceValue.
+/// so share it by reference. f is destroyed once it has run. While f runs other calls block; its
+/// wait(ctx) is for those who are not to wait beyond the end of a context. Go: sync.OnceFunc,
+/// OnceValue.
 ///
 /// Synchronizes: the end of f → the return of every call.
 template <class F>

@@ -49,8 +49,7 @@ class pool {
   /// factory() makes an object when there is none. It is called without any lock held, on several
   /// threads at once.
   template <class F>
-  requires std::is_invocable_r_v<T, F&>
-  explicit pool(F factory) : factory_(std::move(factory)) {}
+  requires std::is_invocable_r_v<T, F&> pool(F factory) : factory_(copyable(std::move(factory))) {}
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;
 
@@ -122,8 +121,21 @@ class pool {
     }
   };
 
+  // std::function wants what it holds to be copyable; a factory need only be movable.
+  template <class F>
+  static std::function<T()> copyable(F&& factory) {
+    if constexpr (std::is_copy_constructible_v<F>) {
+      return std::forward<F>(factory);
+    } else {
+      return [held = std::make_shared<F>(std::forward<F>(factory))]() -> T { return (*held)(); };
+    }
+  }
+
   std::array<shard, shard_count> shards_;
   std::function<T()> factory_;
 };
+
+template <class F>
+pool(F) -> pool<std::decay_t<std::invoke_result_t<F&>>>;
 
 }  // namespace runnel

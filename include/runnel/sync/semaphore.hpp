@@ -66,6 +66,7 @@ class semaphore_core : public selectable {
  private:
   RUNNEL_API bool try_acquire_slow() noexcept;
   RUNNEL_API void acquire_slow();
+  bool take_or_queue(waiter& w) noexcept;
   RUNNEL_API void release_slow(std::ptrdiff_t n, std::ptrdiff_t max);
 
   std::ptrdiff_t count_;  // guarded by lock_

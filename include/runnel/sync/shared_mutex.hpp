@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/deadline.hpp>
-#include <runnel/detail/object_lock.hpp>
 #include <runnel/detail/section.hpp>
+#include <runnel/detail/selectable.hpp>
 #include <runnel/detail/thread.hpp>
 #include <runnel/detail/waiter.hpp>
 
@@ -15,6 +15,8 @@ namespace runnel {
 
 namespace detail {
 struct reader_cell;
+struct rw_waiter;
+struct sync_access;
 class ready_list;
 }  // namespace detail
 
@@ -24,15 +26,17 @@ class ready_list;
 ///
 /// A waiting writer keeps new readers out, so that readers cannot starve it; the readers that came
 /// while a writer held the lock go before the next writer, so that writers cannot starve them.
-/// Hence a reader must not lock again what it has locked: a writer between the two would block it
-/// for ever. Readers on several processors do not disturb each other while no writer comes. Another
-/// goroutine or thread may unlock it. It may be destroyed as soon as the last unlock has been
-/// observed, by locking it exclusively for instance, even while that unlock has not returned. It
-/// can be neither copied nor moved. Constant-initialised.
+/// While nobody holds the lock whoever runs may take it, before those who have waited and been
+/// woken, but not once they have waited for over 1 ms. Hence a reader must not lock again what it
+/// has locked: a writer between the two would block it for ever. Readers on several processors do
+/// not disturb each other while no writer comes. Another goroutine or thread may unlock it. It may
+/// be destroyed as soon as the last unlock has been observed, by locking it exclusively for
+/// instance, even while that unlock has not returned. It can be neither copied nor moved.
+/// Constant-initialised.
 ///
 /// Synchronizes: unlock() → the return of later lock() and lock_shared(); unlock_shared() → the
 /// return of the next lock().
-class shared_mutex {
+class shared_mutex : private detail::selectable {
  public:
   constexpr shared_mutex() noexcept = default;
   ~shared_mutex() {
@@ -49,7 +53,8 @@ class shared_mutex {
     lock_slow();
   }
 
-  /// Takes the lock if nobody holds it or waits for it. Never blocks. Go: TryLock.
+  /// Takes the lock if nobody holds it or waits for it, not counting who has just been woken to
+  /// take it and those behind. Never blocks. Go: TryLock.
   RUNNEL_INLINE bool try_lock() noexcept {
     if constexpr (detail::inline_paths) {
       if (__builtin_expect(change_biased(~0U, 0, writer), 1)) return true;
@@ -123,6 +128,8 @@ class shared_mutex {
   }
 
  private:
+  friend struct detail::sync_access;
+
   // state_; see shared_mutex.cpp.
   static constexpr std::uint32_t writer = 1;
   static constexpr std::uint32_t pending = 2;
@@ -155,14 +162,23 @@ class shared_mutex {
 
   bool try_exclusive() noexcept;
   bool try_share() noexcept;
-  bool queue_writer(detail::waiter& w) noexcept;
-  bool queue_reader(detail::waiter& w) noexcept;
+  bool queue_writer(detail::rw_waiter& w) noexcept;
+  bool queue_reader(detail::rw_waiter& w) noexcept;
+  bool own_or_queue(detail::rw_waiter& w) noexcept;
+  bool share_or_queue(detail::rw_waiter& w) noexcept;
+  void arrive(detail::rw_waiter& w, detail::ready_list& woken) noexcept;
+  void wake(detail::waiter* w, std::uint32_t what, bool due, std::uint32_t& now,
+            detail::ready_list& woken) noexcept;
+  bool someone_is_due() const noexcept;
   void give_up(detail::wait_queue& queue, detail::waiter& w) noexcept;
-  bool hand_on(std::uint32_t now, bool readers_first, detail::ready_list& woken) noexcept;
+  void settle(detail::ready_list& woken) noexcept;
+  void share_wide() noexcept;
+  bool take_now(bool exclusive) noexcept;
+  void enqueue(detail::wait_queue& queue, detail::waiter& w) noexcept;
+  bool pass_on(bool readers_first, detail::ready_list& woken) noexcept;
   bool leave_share(detail::ready_list& woken) noexcept;
   bool leave_exclusive(std::uint32_t& now, detail::ready_list& woken) noexcept;
   bool change(std::uint32_t& now, std::uint32_t next) noexcept;
-  bool spin(bool for_share) noexcept;
   void note_thread() noexcept;
   void readers_collide() noexcept;
   void open_cells() noexcept;
@@ -172,18 +188,35 @@ class shared_mutex {
   void admit_readers(std::uint32_t& now, detail::ready_list& woken) noexcept;
   bool someone_waits() const noexcept { return !writers_.empty() || !readers_.empty(); }
 
-  detail::object_lock lock_;
+  // For select; see selectable_ops and sync_access.
+  RUNNEL_API static bool lock_now(detail::selectable& object, void*) noexcept;
+  RUNNEL_API static bool share_now(detail::selectable& object, void*) noexcept;
+  RUNNEL_API static void enqueue_writer(detail::selectable& object, detail::waiter& w,
+                                        void*) noexcept;
+  RUNNEL_API static void enqueue_reader(detail::selectable& object, detail::waiter& w,
+                                        void*) noexcept;
+  RUNNEL_API static void dequeue_writer(detail::selectable& object, detail::waiter& w,
+                                        void*) noexcept;
+  RUNNEL_API static void dequeue_reader(detail::selectable& object, detail::waiter& w,
+                                        void*) noexcept;
+  RUNNEL_API static void gave_up(detail::selectable& object) noexcept;
+  RUNNEL_API static void locked(detail::selectable& object) noexcept;
+  RUNNEL_API static void locked_shared(detail::selectable& object) noexcept;
+
   std::atomic<std::uint32_t> state_{0};
   std::atomic<std::uint32_t> collisions_{0};  // a heuristic: increments may be lost
   std::atomic<std::uint32_t> collisions_to_open_{16};
-  std::uint16_t changes_ = 0;             // guarded by lock_
-  bool reopen_ = false;                   // written inside lock_: the cells were worth their while
-  std::uint8_t cell_mask_ = 0;            // written once, before cells_ are first opened
+  std::uint16_t meetings_ = 0;  // guarded by lock_, as the next
+  std::uint16_t meetings_to_part_ = 32;
+  bool reopen_ = false;         // written inside lock_: the cells were worth their while
+  std::uint8_t cell_mask_ = 0;  // written once, before cells_ are first opened
+  bool readers_come_ = false;   // guarded by lock_, as the next
+  bool given_ = false;          // it became theirs while they were coming
+  std::uint32_t coming_ = 0;  // guarded by lock_: those woken to try again who have not yet done so
   detail::reader_cell* cells_ = nullptr;  // likewise
   detail::wait_queue writers_;            // guarded by lock_
   detail::wait_queue readers_;            // guarded by lock_
   const detail::thread* last_ = nullptr;  // guarded by lock_
-  std::atomic<const detail::parker*> holder_{nullptr};  // the latest writer: a hint
 };
 
 }  // namespace runnel

@@ -7,6 +7,10 @@
 #include <mutex>
 #include <optional>
 #include <runnel/detail/caught_goexit.hpp>
+#include <runnel/detail/fatal.hpp>
+#include <runnel/detail/goexit_text.hpp>
+#include <runnel/detail/spawn.hpp>
+#include <runnel/future.hpp>
 #include <runnel/go.hpp>
 #include <runnel/sync/latch.hpp>
 #include <runnel/sync/mutex.hpp>
@@ -17,7 +21,8 @@
 namespace runnel {
 
 /// Suppresses duplicate work: of the calls for a key that come while one is at work, only that one
-/// works, and all get its result. Go: x/sync/singleflight. It can be neither copied nor moved.
+/// works, and all get its result. Go: x/sync/singleflight. It can be neither copied nor moved. It
+/// must live until every do_once has returned and every future of do_chan is ready.
 ///
 /// Synchronizes: the end of f → the return of every call that gets its result.
 template <class K, class V, class Hash = std::hash<K>>
@@ -47,6 +52,33 @@ class singleflight {
     return c->result();
   }
 
+  /// As do_once, but f runs on a goroutine of its own and the result comes by a future, which a
+  /// select can wait for: the wait may end with a context while the work goes on.
+  ///
+  ///     auto page = flight.do_chan(url, [url] { return fetch(url); });
+  ///     runnel::select(on_ready(page, use), on_done(ctx));
+  ///
+  /// Never waits for f. What leaves f is thrown by get(); for goexit that is
+  /// panic("goexit called in a goroutine that was waited for"). Throws std::bad_alloc and what
+  /// copying the key throws; then no work was begun. Go: DoChan.
+  template <class F>
+  shared_future<V> do_chan(const K& key, F&& f) {
+    static_assert(std::is_invocable_v<std::decay_t<F>&>,
+                  "singleflight::do_chan takes a callable f()");
+    const std::lock_guard lock(mutex_);
+    if (const auto found = calls_.find(key); found != calls_.end()) return found->second->future();
+    const auto c = std::make_shared<call>();
+    shared_future<V> result = c->future();
+    const auto place = calls_.emplace(key, c).first;
+    try {
+      detail::spawn(job<std::decay_t<F>>(*this, key, c, std::forward<F>(f)));
+    } catch (...) {
+      calls_.erase(place);
+      throw;
+    }
+    return result;
+  }
+
   /// Lets the next call for the key do its own work, even if one is at work now.
   void forget(const K& key) {
     const std::lock_guard lock(mutex_);
@@ -61,12 +93,73 @@ class singleflight {
                        std::optional<std::conditional_t<std::is_void_v<V>, bool, V>>>
         value;
     std::exception_ptr error;
+    // What do_chan returned, if it was called; guarded by mutex_ while others may find the call.
+    std::optional<promise<V>> announced;
+    shared_future<V> announcement;
 
+    shared_future<V> future() {
+      if (!announced.has_value()) {
+        announced.emplace();
+        announcement = announced->get_future().share();
+      }
+      return announcement;
+    }
+    void announce() noexcept {
+      if (!announced.has_value()) return;
+      try {
+        if (error != nullptr) {
+          announced->set_exception(error);
+        } else if (!value.has_value()) {
+          announced->set_exception(std::make_exception_ptr(panic(detail::goexit_text)));
+        } else if constexpr (std::is_void_v<V>) {
+          announced->set_value();
+        } else {
+          announced->set_value(*value);
+        }
+      } catch (...) {
+        announced->set_exception(std::current_exception());
+      }
+    }
     V result() {
       if (error != nullptr) std::rethrow_exception(error);
       if (!value.has_value()) goexit();
       if constexpr (!std::is_void_v<V>) return *value;
     }
+  };
+
+  /// What do_chan starts. What f holds is gone before the result is announced.
+  template <class F>
+  class job {
+   public:
+    template <class G>
+    job(singleflight& flight, const K& key, std::shared_ptr<call> c, G&& f)
+        : flight_(&flight), key_(key), call_(std::move(c)), f_(std::in_place, std::forward<G>(f)) {}
+    job(job&& other) noexcept(
+        std::is_nothrow_move_constructible_v<F>&& std::is_nothrow_move_constructible_v<K>)
+        : flight_(other.flight_),
+          key_(std::move(other.key_)),
+          call_(std::move(other.call_)),
+          f_(std::move(other.f_)) {}
+    void operator()() {
+      const auto work = [this]() -> V {
+        struct drop {
+          std::optional<F>& f;
+          ~drop() { f.reset(); }
+        } at_end{f_};
+        if constexpr (std::is_void_v<V>) {
+          std::invoke(*f_);
+        } else {
+          return std::invoke(*f_);
+        }
+      };
+      flight_->perform(key_, *call_, work);
+    }
+
+   private:
+    singleflight* flight_;
+    K key_;
+    std::shared_ptr<call> call_;
+    std::optional<F> f_;
   };
 
   template <class F>
@@ -82,6 +175,8 @@ class singleflight {
           const auto found = self->calls_.find(key);
           if (found != self->calls_.end() && found->second.get() == &c) self->calls_.erase(found);
         }
+        // *self may be gone as soon as anybody learns of the end.
+        c.announce();
         c.finished.count_down();
       }
     } at_end{this, key, c};

@@ -1,5 +1,4 @@
 #include <runnel/detail/park.hpp>
-#include <runnel/time.hpp>
 
 namespace runnel::detail {
 
