@@ -5,13 +5,13 @@
 and its Go twin (go/curves).
 """
 
-import argparse
 import csv
 import os
 import shutil
 import statistics
 import subprocess
 import sys
+from argparse import SUPPRESS
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -19,6 +19,7 @@ BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 
 from driver import machine, svg  # noqa: E402
+from driver.arguments import Parser  # noqa: E402
 
 TENS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
 DOUBLING = [1, 2, 4, 8, 16, 32, 64]
@@ -99,20 +100,23 @@ def growth(points):
     return "\n".join([head, "-" * len(head), *lines])
 
 
-def main(arguments):
-    parser = argparse.ArgumentParser(prog="runnel bench curves", description=__doc__.splitlines()[0])
+def parse(arguments):
+    parser = Parser(prog="runnel bench curves", description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="*", metavar="CURVE", help=f"of {', '.join(curve[0] for curve in CURVES)}")
     parser.add_argument("--repeat", type=int, default=3, metavar="N")
     parser.add_argument("--time", type=float, default=0.1, metavar="S")
     parser.add_argument("--quick", action="store_true", help="sizes up to 10000, one execution of each")
     parser.add_argument("--csv", type=Path, metavar="FILE")
     parser.add_argument("--svg", type=Path, metavar="FILE")
-    parser.add_argument("--build", type=Path, default=BENCH.parent / "build" / "release", help=argparse.SUPPRESS)
+    parser.add_argument("--build", type=Path, default=BENCH.parent / "build" / "release", help=SUPPRESS)
     options = parser.parse_args(arguments)
     unknown = set(options.name) - {curve[0] for curve in CURVES}
     if unknown:
-        print(f"runnel: bench curves: there is no curve {sorted(unknown)[0]}", file=sys.stderr)
-        return 2
+        parser.error(f"there is no curve {sorted(unknown)[0]}")
+    return options
+
+
+def main(options):
     wanted = [curve for curve in CURVES if not options.name or curve[0] in options.name]
     points = measure(wanted, options.build.resolve(), 1 if options.quick else options.repeat,
                      0.02 if options.quick else options.time, 10_000 if options.quick else 10_000_000)

@@ -17,18 +17,13 @@ BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 
 from driver import machine, peers, readme, report, svg  # noqa: E402
+from driver.arguments import Parser  # noqa: E402
 from driver.results import Results  # noqa: E402
 from driver.rows import GROUPS, ROWS, matching  # noqa: E402
 
 ROOT = BENCH.parent
 QUICK_SCALE = 10  # what --quick divides the sizes of the whole programs by
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        """One line, as the runnel command does it."""
-        print(f"runnel: bench: {message}", file=sys.stderr)
-        sys.exit(2)
+NOT_BUILT = 75  # status of `run.py --unbuilt ...` if the benchmarks must be built for what is asked, which is fine
 
 
 def parse(arguments):
@@ -169,24 +164,31 @@ def other_report(arguments):
     if words[:1] == ["curves"]:
         import curves  # noqa: PLC0415: only this way needs it
 
-        return lambda: curves.main(built + words[1:])
+        return curves, curves.parse(built + words[1:])
     if words[:1] == ["sim"]:
         from sim import sim  # noqa: PLC0415
 
-        return lambda: sim.main(built + words[1:])
+        return sim, sim.parse(built + words[1:])
     return None
 
 
 def main():
-    other = other_report(sys.argv[1:])
+    arguments = sys.argv[1:]
+    unbuilt = arguments[:1] == ["--unbuilt"]
+    if unbuilt:
+        arguments = arguments[1:]
+    other = other_report(arguments)
     if other is not None:
-        return other()
-    parser, options = parse(sys.argv[1:])
+        report_maker, options = other
+        return NOT_BUILT if unbuilt else report_maker.main(options)
+    parser, options = parse(arguments)
     rows = selected(parser, options)
     if options.list:
         for row in rows if options.name else ROWS:
             print(f"{row.name:<28}{row.group:<10}{row.bound or row.kind}")
         return 0
+    if unbuilt and not options.source:
+        return NOT_BUILT
     failed = []
     if options.source:
         results = Results.read_csv(options.source)

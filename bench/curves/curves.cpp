@@ -7,8 +7,8 @@
 //   capacity    producer and consumer, a channel of capacity SIZE               one value
 //   mutex       SIZE goroutines contend for a mutex                             one lock and unlock
 //   rwmutex     SIZE goroutines, one access in ten a write                      one access
-//   channel     SIZE goroutines send and receive on one buffered channel        one send and
-//   receive reset       SIZE timers are pending, one of them at random is reset         one reset
+//   channel     SIZE goroutines send and receive on one buffered channel        one of each
+//   reset       SIZE timers are pending, one of them at random is reset         one reset
 //   churn       SIZE timers are pending, one is stopped and replaced            one replacement
 //   ready       select over SIZE channels, one of them ready                    one select
 //   blocked     select over SIZE channels, until a value comes on one           one select and send
@@ -65,18 +65,21 @@ struct sample {
 sample yields(int64_t size, int64_t n) {
   const int64_t each = std::max<int64_t>(n / size, 8);
   std::atomic<bool> open{false};
+  const runnel::chan<void> gate;  // nobody takes turns while the others are being started
   runnel::wait_group here;
   runnel::wait_group gone;
   here.add(static_cast<int>(size));
   gone.add(static_cast<int>(size));
   for (int64_t g = 0; g < size; ++g) {
     runnel::go([&, each] {
+      gate.recv();
       here.done();
       while (!open.load(std::memory_order_relaxed)) runnel::yield();
       for (int64_t i = 0; i < each; ++i) runnel::yield();
       gone.done();
     });
   }
+  gate.close();
   here.wait();
   const auto start = clock_type::now();
   open = true;

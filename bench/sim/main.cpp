@@ -177,10 +177,10 @@ int simulate(int argc, char** argv) {
   const auto work = program(argv[3], procs, std::atof(argv[4]));
   machine m(procs, policy_named(argv[1]), c, *work, 1);
   const outcome o = m.run();
-  std::printf("ns_per_op %.3f steals %llu stolen %llu wakeups %llu busy %.4f\n",
+  std::printf("ns_per_op %.3f steals %llu stolen %llu wakeups %llu most_alive %zu busy %.4f\n",
               o.time / work->operations(), static_cast<unsigned long long>(o.steals),
               static_cast<unsigned long long>(o.stolen), static_cast<unsigned long long>(o.wakeups),
-              o.busy);
+              o.most_alive, o.busy);
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace sim {
 
@@ -9,16 +10,17 @@ policy policy_named(const std::string& name) {
   // Go: every `ready` and every `go` wakes an idle processor unless one searches; run-next may be
   // stolen in the last of four rounds, after a pause of 3 us. Whoever stops searching wakes the
   // next searcher.
-  if (name == "go") return {name, true, 3000, 4, 0, true, false, 61};
+  if (name == "go") return {name, true, 3000, 4, 0, true, false, 61, false, false};
   // tokio: the LIFO slot wakes nobody and is never stolen; one round, then the worker parks.
-  if (name == "tokio") return {name, false, -1, 1, 0, true, false, 61};
+  if (name == "tokio") return {name, false, -1, 1, 0, true, false, 61, false, false};
   // runnel: run-next wakes nobody and is safe while its processor makes progress; 50 us of search;
   // a searcher that found work wakes another only if it left some; the thief pays a barrier, the
-  // owner of a queue no locked instruction.
-  const policy ours{name, false, 20000, 0, 50000, false, true, 61};
+  // owner of a queue no locked instruction; what did not fit into a queue is taken newest first;
+  // short thefts make shy.
+  const policy ours{name, false, 20000, 0, 50000, false, true, 61, true, true};
   if (name == "runnel") return ours;
-  // What-ifs: whoever found work wakes the next searcher, as in Go; and queues whose owner takes by
-  // compare-and-swap, so that no thief needs a barrier.
+  // What-ifs: whoever found work wakes the next searcher, as in Go; queues whose owner takes by
+  // compare-and-swap, so that no thief needs a barrier; a global queue that is first in, first out.
   policy other = ours;
   if (name == "runnel-wake") {
     other.found_wakes = true;
@@ -26,6 +28,10 @@ policy policy_named(const std::string& name) {
   }
   if (name == "runnel-cas") {
     other.steal_barrier = false;
+    return other;
+  }
+  if (name == "runnel-fifo") {
+    other.newest_first = false;
     return other;
   }
   throw std::invalid_argument("no policy is called " + name);
@@ -104,6 +110,7 @@ void machine::finish_step(int who) {
       last_on_.resize(std::max<std::size_t>(last_on_.size(), done.target + 1), -1);
       parked_.resize(last_on_.size(), 0);
       last_on_[done.target] = who;
+      outcome_.most_alive = std::max(outcome_.most_alive, ++alive_);
       spent = costs_.spawn + enqueue(who, done.target, true);
       break;
     case step::kind::ready:
@@ -126,6 +133,7 @@ void machine::finish_step(int who) {
       p.queue.push_back(g);
       return find_work(who, costs_.pick);
     case step::kind::end:
+      --alive_;
       if (g == 0) over_ = true;
       return find_work(who, costs_.pick);
   }
@@ -153,7 +161,7 @@ nanoseconds machine::enqueue(int who, std::uint32_t g, bool as_next) {
     }
     p.queue.push_back(g);
   }
-  if (queued || policy_.next_wakes) spent += wake_one();
+  if ((queued && p.queue.size() >= help_from(p)) || policy_.next_wakes) spent += wake_one();
   return spent;
 }
 
@@ -179,18 +187,38 @@ nanoseconds machine::global_access() {
   return global_free_ - now_;
 }
 
-bool machine::take_global(int who, std::uint32_t& g) {
+bool machine::take_global(int who, bool oldest, std::uint32_t& g) {
   if (global_.empty()) return false;
   processor& p = procs_[static_cast<std::size_t>(who)];
-  g = global_.front();
-  global_.pop_front();
+  const auto take = [&] {
+    const std::uint32_t one = oldest ? global_.front() : global_.back();
+    oldest ? global_.pop_front() : global_.pop_back();
+    return one;
+  };
+  g = take();
   const std::size_t share =
       std::min({global_.size(), global_.size() / procs_.size(), ring_size / 2});
-  for (std::size_t i = 0; i < share; ++i) {
-    p.queue.push_back(global_.front());
-    global_.pop_front();
-  }
+  for (std::size_t i = 0; i < share; ++i) p.queue.push_back(take());
   return true;
+}
+
+/// The length from which on p's queue is helped with, which is tried from the start every 10 ms.
+std::size_t machine::help_from(processor& p) const {
+  constexpr nanoseconds shy_for = 10e6;
+  if (now_ - p.shy_since > shy_for) p.help_from = 1;
+  return p.help_from;
+}
+
+/// The thief is out of work: what it stole last was worth it, or not.
+void machine::judge_last_theft(processor& thief) {
+  constexpr nanoseconds worth = 20e3;
+  constexpr std::size_t crowd = 128;
+  processor* victim = std::exchange(thief.robbed, nullptr);
+  if (victim == nullptr || !policy_.shy) return;
+  if (victim->help_from == 1) victim->shy_since = now_;
+  victim->help_from = now_ - thief.robbed_at < worth
+                          ? std::min(victim->help_from * 2, crowd)
+                          : std::max<std::size_t>(victim->help_from / 2, 1);
 }
 
 void machine::find_work(int who, nanoseconds spent) {
@@ -200,8 +228,13 @@ void machine::find_work(int who, nanoseconds spent) {
   const bool global_first = ++p.picks % policy_.global_interval == 0;
   if (global_first && !global_.empty()) {
     spent += global_access();
-    g = global_.front();
-    global_.pop_front();
+    if (policy_.newest_first) {
+      g = global_.back();
+      global_.pop_back();
+    } else {
+      g = global_.front();
+      global_.pop_front();
+    }
   } else if (p.next != none) {
     std::swap(g, p.next);
   } else if (!p.queue.empty()) {
@@ -209,7 +242,7 @@ void machine::find_work(int who, nanoseconds spent) {
     p.queue.pop_front();
   } else if (!global_.empty()) {
     spent += global_access();
-    take_global(who, g);
+    take_global(who, !policy_.newest_first, g);
   }
   if (g != none) {
     now_ += spent;
@@ -229,6 +262,7 @@ void machine::find_work(int who, nanoseconds spent) {
 
 void machine::start_search(int who) {
   processor& p = procs_[static_cast<std::size_t>(who)];
+  judge_last_theft(p);
   p.now = state::searching;
   p.rounds = 0;
   p.search_until = now_ + policy_.search_time;
@@ -253,7 +287,7 @@ void machine::search(int who) {
   }
   if (g == none && !global_.empty()) {
     spent += global_access();
-    take_global(who, g);
+    take_global(who, true, g);
   }
   ++p.rounds;
   if (g != none) {
@@ -278,7 +312,7 @@ bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& s
   const bool next_ripe = policy_.next_patience >= 0 && victim.next != none &&
                          victim.queue.empty() && now_ - victim.next_since > policy_.next_patience &&
                          (policy_.search_rounds == 0 || p.rounds + 1 == policy_.search_rounds);
-  if (victim.queue.empty() && !next_ripe) return false;
+  if (victim.queue.size() < help_from(victim) && !next_ripe) return false;
   spent += 2 * costs_.line;
   if (policy_.steal_barrier) {
     const double running = static_cast<double>(procs_.size()) - asleep_ - 1;
@@ -301,6 +335,8 @@ bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& s
     outcome_.stolen += half;
   }
   ++outcome_.steals;
+  p.robbed = &victim;
+  p.robbed_at = now_ + spent;
   return true;
 }
 

@@ -43,6 +43,8 @@ struct policy {
                         // left some
   bool steal_barrier;   // a steal needs a process-wide barrier
   int global_interval;  // every so many picks the global queue comes first
+  bool newest_first;    // of the global queue, unless by a thief; else first in, first out
+  bool shy;             // a theft not worth it doubles the length from which on a queue is helped
 };
 
 /// The policies of runnel (src/runtime), Go 1.26 (runtime/proc.go) and tokio 1.x
@@ -71,7 +73,8 @@ struct outcome {
   std::uint64_t steals = 0;
   std::uint64_t stolen = 0;
   std::uint64_t wakeups = 0;
-  double busy = 0;  // share of the processors' time that went into goroutines
+  std::size_t most_alive = 0;  // goroutines started and not ended, at one time
+  double busy = 0;             // share of the processors' time that went into goroutines
 };
 
 class machine {
@@ -94,7 +97,10 @@ class machine {
     step doing;
     int picks = 0;
     int rounds = 0;
-    int victim = 0;
+    std::size_t help_from = 1;  // its queue's length from which on thieves take from it
+    nanoseconds shy_since = 0;
+    processor* robbed = nullptr;  // last, and when
+    nanoseconds robbed_at = 0;
     nanoseconds search_until = 0;
     nanoseconds delay = 0;  // owed for interruptions
     nanoseconds busy = 0;
@@ -116,7 +122,9 @@ class machine {
   nanoseconds wake_one();
   nanoseconds global_access();
   void find_work(int who, nanoseconds spent);
-  bool take_global(int who, std::uint32_t& g);
+  bool take_global(int who, bool oldest, std::uint32_t& g);
+  void judge_last_theft(processor& thief);
+  std::size_t help_from(processor& p) const;
   void start_search(int who);
   void search(int who);
   bool steal(int who, processor& victim, std::uint32_t& g, nanoseconds& spent);
@@ -136,6 +144,7 @@ class machine {
   nanoseconds now_ = 0;
   int searching_ = 0;
   int asleep_ = 0;
+  std::size_t alive_ = 1;
   bool over_ = false;
   std::mt19937_64 random_;
   outcome outcome_;

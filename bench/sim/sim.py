@@ -5,12 +5,12 @@
 of spawning and switching are taken from real executions at one processor; what is predicted is two processors and more.
 """
 
-import argparse
 import csv
 import os
 import statistics
 import subprocess
 import sys
+from argparse import SUPPRESS
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -19,6 +19,7 @@ sys.path.insert(0, str(BENCH))
 
 import curves  # noqa: E402
 from driver import machine, svg  # noqa: E402
+from driver.arguments import Parser  # noqa: E402
 
 PROGRAMS = {
     "burst": "one goroutine starts 100000",
@@ -26,7 +27,7 @@ PROGRAMS = {
     "pairs": "four pairs pass messages",
     "calls": "4 pairs a processor pass messages",
 }
-POLICIES = ["runnel", "go", "tokio", "runnel-wake", "runnel-cas"]
+POLICIES = ["runnel", "go", "tokio", "runnel-wake", "runnel-cas", "runnel-fifo"]
 PROCS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 WORKS = [1000, 10_000]
 
@@ -91,14 +92,17 @@ def speed_up(results, program, work, policy, procs):
     return one / results[program, work, policy, procs]["ns_per_op"]
 
 
-def main(arguments):
-    parser = argparse.ArgumentParser(prog="runnel bench sim", description=__doc__.splitlines()[0])
+def parse(arguments):
+    parser = Parser(prog="runnel bench sim", description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="real executions of each point")
     parser.add_argument("--no-validation", action="store_true", help="no real executions; the costs as written down")
     parser.add_argument("--csv", type=Path, default=BENCH / "results" / "sim.csv", metavar="FILE")
     parser.add_argument("--svg", type=Path, default=BENCH / "results" / "sim.svg", metavar="FILE")
-    parser.add_argument("--build", type=Path, default=BENCH.parent / "build" / "release", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--build", type=Path, default=BENCH.parent / "build" / "release", help=SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def main(options):
     build = options.build.resolve()
     binary = build / "bench" / "runnel_sim"
     if not binary.exists():

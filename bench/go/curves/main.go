@@ -34,11 +34,13 @@ func yield(size, n int) sample {
 		each = 8
 	}
 	var open atomic.Bool
+	gate := make(chan struct{})
 	var here, gone sync.WaitGroup
 	here.Add(size)
 	gone.Add(size)
 	for g := 0; g < size; g++ {
 		go func() {
+			<-gate
 			here.Done()
 			for !open.Load() {
 				runtime.Gosched()
@@ -49,6 +51,7 @@ func yield(size, n int) sample {
 			gone.Done()
 		}()
 	}
+	close(gate)
 	here.Wait()
 	start := time.Now()
 	open.Store(true)
