@@ -131,14 +131,13 @@ func unorderedAndOrdered() {
 
 // Who has seen enough cancels; every stage is waiting on ctx too, so none is left behind.
 func stopEarly() {
-	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(context.Background())
 	first := <-transform(ctx, count(ctx, 1000000), square)
 	cancel()
-	left := runtime.NumGoroutine() - before
+	left := runtime.NumGoroutine() - 1 // main; not a count from before: earlier stages may have been ending then
 	for grace := 0; left > 0 && grace < 1000; grace++ {
 		time.Sleep(time.Millisecond)
-		left = runtime.NumGoroutine() - before
+		left = runtime.NumGoroutine() - 1
 	}
 	fmt.Printf("first: %d, left behind: %d\n", first, left)
 }
