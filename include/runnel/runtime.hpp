@@ -47,7 +47,7 @@ struct runtime_stats {
   std::uint64_t threads = 0;         ///< OS threads made to run goroutines
   std::size_t idle_procs = 0;        ///< processors with nothing to do
   std::size_t timers = 0;            ///< timers armed
-  std::size_t stacks = 0;            ///< stacks ever made
+  std::size_t stacks = 0;            ///< stacks ever made, up to 31 a processor ahead of need
   std::size_t stacks_unguarded = 0;  ///< of these, those for which no guard page could be had
   std::size_t free_stacks = 0;       ///< finished goroutines' stacks kept for reuse (shared ones)
   std::size_t stack_bytes_reserved = 0;  ///< address space for stacks

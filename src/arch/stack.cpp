@@ -48,7 +48,7 @@ struct arena {
   unsigned stack_class;
   std::uint32_t slots;
   std::atomic<std::uint32_t> carved;
-  std::uint32_t guarded;  // of the slots, from the first on: their guards are installed
+  arena* next;  // of the same class, made after this one
 };
 
 enum class guard_kind : std::uint8_t { unknown, advice, protection };
@@ -58,11 +58,14 @@ struct stack_memory {
   std::array<std::atomic<arena*>, max_arenas> arenas;  // written once each, published by count
   std::atomic<std::size_t> count;
   std::size_t inherited;  // of these: from before a fork; written while there is one thread
-  std::array<arena*, stack_classes> current;
+  std::array<arena*, stack_classes> current;  // where to carve; those that follow are untouched
+  std::array<arena*, stack_classes> newest;
+  std::array<std::size_t, stack_classes> room;  // slots neither carved nor reserved
   std::array<std::size_t, stack_classes> next_size;
-  guard_kind guards = guard_kind::unknown;
-  bool batches = true;  // until the kernel has refused one
-  std::size_t protections = 0;
+  // Of these, anybody finds out the same.
+  std::atomic<guard_kind> guards{guard_kind::unknown};
+  std::atomic<bool> batches{true};  // until the kernel has refused one
+  std::atomic<std::size_t> protections{0};
   std::atomic<std::size_t> guarded;
   std::atomic<std::size_t> unguarded;
   std::atomic<std::size_t> reserved;
@@ -70,19 +73,19 @@ struct stack_memory {
 };
 constinit stack_memory memory{};
 
-arena* new_arena(unsigned stack_class) noexcept {
+bool add_arena(unsigned stack_class) noexcept {
   const std::size_t slot = stack_slot_size(stack_class);
   std::size_t& planned = memory.next_size[stack_class];
   std::size_t size = std::max(std::max(planned, first_arena), slot);
   const std::size_t n = memory.count.load(std::memory_order_relaxed);
-  if (n == max_arenas) return nullptr;
+  if (n == max_arenas) return false;
   const std::size_t left = memory.limit - memory.reserved.load(std::memory_order_relaxed);
-  if (left < slot) return nullptr;
+  if (left < slot) return false;
   size = std::min(size, left / slot * slot);
   // The arena's own record; a page of its own, since this must work with malloc's heap exhausted.
   void* record =
       mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (record == MAP_FAILED) return nullptr;
+  if (record == MAP_FAILED) return false;
   void* base = MAP_FAILED;
   for (;; size = std::max(size / 2, slot)) {
     base = mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -91,7 +94,7 @@ arena* new_arena(unsigned stack_class) noexcept {
   }
   if (base == MAP_FAILED) {
     munmap(record, page_size);
-    return nullptr;
+    return false;
   }
   // A huge page would commit 2 MiB for the first touch of one stack's top.
   madvise(base, size, MADV_NOHUGEPAGE);
@@ -100,54 +103,90 @@ arena* new_arena(unsigned stack_class) noexcept {
                                  stack_class,
                                  static_cast<std::uint32_t>(size / slot),
                                  {0},
-                                 0};
+                                 nullptr};
   memory.arenas[n].store(a, std::memory_order_relaxed);
   memory.count.store(n + 1, std::memory_order_release);  // pairs with for_each_stack
   memory.reserved.fetch_add(size, std::memory_order_relaxed);
-  return a;
+  arena*& newest = memory.newest[stack_class];
+  (newest == nullptr ? memory.current[stack_class] : newest->next) = a;
+  newest = a;
+  memory.room[stack_class] += a->slots;
+  return true;
+}
+
+/// What guards are made of here; found out by installing the first one, at `at`, if need be.
+guard_kind kind_of_guards(void* at) noexcept {
+  guard_kind kind = memory.guards.load(std::memory_order_relaxed);
+  if (kind != guard_kind::unknown) return kind;
+  // qemu-user takes any advice and follows none of those it does not know.
+  constexpr int no_such_advice = 0x7ffffff0;
+  const bool by_advice = madvise(at, guard_size, no_such_advice) != 0 &&
+                         madvise(at, guard_size, madv_guard_install) == 0;
+  kind = by_advice ? guard_kind::advice : guard_kind::protection;
+  memory.guards.store(kind, std::memory_order_relaxed);
+  return kind;
 }
 
 bool install_guard(std::uintptr_t low) noexcept {
   void* at = reinterpret_cast<void*>(low);
-  // qemu-user takes any advice and follows none of those it does not know.
-  constexpr int no_such_advice = 0x7ffffff0;
-  if (memory.guards == guard_kind::unknown && madvise(at, guard_size, no_such_advice) == 0) {
-    memory.guards = guard_kind::protection;
+  if (kind_of_guards(at) == guard_kind::advice) {
+    if (madvise(at, guard_size, madv_guard_install) == 0) return true;
   }
-  if (memory.guards != guard_kind::protection) {
-    if (madvise(at, guard_size, madv_guard_install) == 0) {
-      memory.guards = guard_kind::advice;
-      return true;
-    }
-    if (memory.guards == guard_kind::unknown) memory.guards = guard_kind::protection;
+  if (memory.protections.fetch_add(1, std::memory_order_relaxed) < mprotect_budget &&
+      mprotect(at, guard_size, PROT_NONE) == 0) {
+    return true;
   }
-  if (memory.protections >= mprotect_budget || mprotect(at, guard_size, PROT_NONE) != 0)
-    return false;
-  ++memory.protections;
-  return true;
+  memory.protections.fetch_sub(1, std::memory_order_relaxed);
+  return false;
 }
 
-/// Makes sure of the guard of the next slot that a gives out, and of some after it where that is
-/// cheap. False: none could be had.
-bool guard_next(arena& a) noexcept {
-  const std::uint32_t next = a.carved.load(std::memory_order_relaxed);
-  if (next < a.guarded) return true;
-  const std::size_t slot = stack_slot_size(a.stack_class);
-  const std::uint32_t n = std::min(guard_batch, a.slots - next);
-  if (memory.guards == guard_kind::advice && next >= guard_batch && memory.batches) {
+/// Guards for n slots from low on. Outside of the lock, as the kernel takes its time.
+void install_guards(std::uintptr_t low, std::size_t slot, std::uint32_t n) noexcept {
+  std::uint32_t done = 0;
+  if (n > 1 && kind_of_guards(reinterpret_cast<void*>(low)) == guard_kind::advice &&
+      memory.batches.load(std::memory_order_relaxed)) {
     std::array<iovec, guard_batch> guards;
     for (std::uint32_t i = 0; i < n; ++i) {
-      guards[i] = {reinterpret_cast<void*>(a.base + (next + i) * slot), guard_size};
+      guards[i] = {reinterpret_cast<void*>(low + i * slot), guard_size};
     }
-    const long done =
+    const long bytes =
         syscall(SYS_process_madvise, pidfd_self, guards.data(), n, madv_guard_install, 0);
-    if (done >= static_cast<long>(guard_size)) {
-      a.guarded = next + static_cast<std::uint32_t>(static_cast<std::size_t>(done) / guard_size);
-      return true;
-    }
-    memory.batches = false;
+    if (bytes > 0) done = static_cast<std::uint32_t>(static_cast<std::size_t>(bytes) / guard_size);
+    if (done != n) memory.batches.store(false, std::memory_order_relaxed);
   }
-  return install_guard(a.base + next * slot);
+  std::uint32_t failed = 0;
+  for (; done < n; ++done) {
+    if (!install_guard(low + done * slot)) ++failed;
+  }
+  memory.guarded.fetch_add(n - failed, std::memory_order_relaxed);
+  memory.unguarded.fetch_add(failed, std::memory_order_relaxed);
+}
+
+/// Sees to a slot of the class that is neither carved nor reserved.
+bool make_room(unsigned stack_class) noexcept {
+  return memory.room[stack_class] != 0 || add_arena(stack_class);
+}
+
+/// The next slots, n of them or as many as lie side by side; there is one at least.
+stack_range carve(unsigned stack_class, std::uint32_t n) noexcept {
+  arena*& a = memory.current[stack_class];
+  std::uint32_t number = a->carved.load(std::memory_order_relaxed);
+  if (number == a->slots) {
+    a = a->next;
+    number = 0;
+  }
+  n = std::min(n, a->slots - number);
+  a->carved.store(number + n, std::memory_order_release);
+  return {a->base + number * stack_slot_size(stack_class), n};
+}
+
+/// What follows outside of the lock, for slots that the caller owns.
+void prepare(stack_range slots, unsigned stack_class) noexcept {
+  const std::size_t size = stack_slot_size(stack_class);
+  install_guards(slots.low, size, slots.left);
+  for (std::uint32_t i = 0; i < slots.left; ++i) {
+    register_stack(slots.low + i * size, slots.low + (i + 1) * size);
+  }
 }
 
 }  // namespace
@@ -170,22 +209,49 @@ void limit_stacks(std::size_t bytes) noexcept {
 std::uintptr_t carve_stack(unsigned stack_class) noexcept {
   if (stack_class >= stack_classes) return 0;
   memory.lock.lock();
-  arena* a = memory.current[stack_class];
-  if (a == nullptr || a->carved.load(std::memory_order_relaxed) == a->slots) {
-    a = new_arena(stack_class);
-    if (a == nullptr) {
-      memory.lock.unlock();
-      return 0;
-    }
-    memory.current[stack_class] = a;
-  }
-  const std::uint32_t number = a->carved.load(std::memory_order_relaxed);
-  const std::uintptr_t low = a->base + number * stack_slot_size(stack_class);
-  (guard_next(*a) ? memory.guarded : memory.unguarded).fetch_add(1, std::memory_order_relaxed);
-  a->carved.store(number + 1, std::memory_order_release);
+  const bool room = make_room(stack_class);
+  const stack_range slot = room ? carve(stack_class, 1) : stack_range{};
+  if (room) --memory.room[stack_class];
   memory.lock.unlock();
-  register_stack(low, low + stack_slot_size(stack_class));
-  return low;
+  prepare(slot, stack_class);
+  return slot.low;
+}
+
+stack_range carve_stacks() noexcept {
+  memory.lock.lock();
+  stack_range slots;
+  if (make_room(0)) {
+    const bool many = memory.count.load(std::memory_order_relaxed) > memory.inherited + 1 ||
+                      memory.current[0]->carved.load(std::memory_order_relaxed) >= guard_batch;
+    const std::size_t most = many ? guard_batch : 1;
+    slots = carve(0, static_cast<std::uint32_t>(std::min(most, memory.room[0])));
+    memory.room[0] -= slots.left;
+  }
+  memory.lock.unlock();
+  prepare(slots, 0);
+  return slots;
+}
+
+bool reserve_stack() noexcept {
+  memory.lock.lock();
+  const bool room = make_room(0);
+  if (room) --memory.room[0];
+  memory.lock.unlock();
+  return room;
+}
+
+std::uintptr_t carve_reserved_stack() noexcept {
+  memory.lock.lock();
+  const stack_range slot = carve(0, 1);
+  memory.lock.unlock();
+  prepare(slot, 0);
+  return slot.low;
+}
+
+void cancel_reserved_stacks(std::size_t n) noexcept {
+  memory.lock.lock();
+  memory.room[0] += n;
+  memory.lock.unlock();
 }
 
 void discard_pages(std::uintptr_t low, std::uintptr_t high) noexcept {
@@ -207,6 +273,8 @@ void abandon_stacks() noexcept {
   memory.lock.abandon();
   memory.inherited = memory.count.load(std::memory_order_relaxed);
   memory.current = {};
+  memory.newest = {};
+  memory.room = {};
   memory.next_size = {};
   memory.guarded.store(0, std::memory_order_relaxed);
   memory.unguarded.store(0, std::memory_order_relaxed);

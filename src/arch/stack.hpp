@@ -4,6 +4,10 @@
 // Guards, best first: MADV_GUARD_INSTALL (Linux 6.13: no VMA is split, a million guarded stacks fit
 // the default vm.max_map_count); mprotect while a budget of VMAs lasts (each guard splits one);
 // then none, which stats() and the documentation say. The kind is found out once.
+//
+// Reservations. A goroutine may be promised a stack of class 0 long before it needs one
+// (runtime/seed_depot.hpp). The slots of an arena are given out in order, so a promise is a number:
+// of those not given out, `room` are not promised either, and only those are for everybody.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +33,23 @@ void limit_stacks(std::size_t bytes) noexcept;
 /// Takes a slot that was never used, its guard installed; 0: no memory or address space left, or
 /// not within the limit. Thread-safe.
 std::uintptr_t carve_stack(unsigned stack_class) noexcept;
+
+/// Slots of class 0 side by side, the first at `low`.
+struct stack_range {
+  std::uintptr_t low = 0;
+  std::uint32_t left = 0;
+};
+/// Takes as many unused slots of class 0, guards installed, as a program is likely to need that has
+/// made so many before; none: as carve_stack. Thread-safe; callers do not wait for each other's
+/// system calls.
+stack_range carve_stacks() noexcept;
+
+/// Reserves a slot of class 0: carve_reserved_stack will not fail. False: no memory or address
+/// space left, or not within the limit. Thread-safe, as those that follow.
+bool reserve_stack() noexcept;
+/// As carve_stack(0), by right of a reservation, which ends.
+std::uintptr_t carve_reserved_stack() noexcept;
+void cancel_reserved_stacks(std::size_t n) noexcept;
 
 /// Gives the pages of [low, high) back to the kernel; guards stay.
 void discard_pages(std::uintptr_t low, std::uintptr_t high) noexcept;

@@ -41,7 +41,8 @@ namespace {
 // How long a machine that found nothing looks on before it sleeps. Being woken costs its waker 4 us
 // and the work 17 us, so giving up sooner than that is a bad bet; ten times that is a waste.
 constexpr std::int64_t search_ns = 50'000;
-// A theft that has paid for itself, by a wide margin.
+// A theft that has paid for itself, by a wide margin; where interrupts between CPUs take longer
+// than that, as in some virtual machines, what it took counts.
 constexpr std::int64_t bounce_ns = 20'000;
 // run_next of a busy processor is its own for at least so long.
 constexpr std::int64_t next_patience_ns = 20'000;
@@ -114,7 +115,8 @@ goroutine* steal_from(machine* m, processor* victim, bool take_next, std::int64_
   m->p->steals.add();
   m->p->stolen.add(n);
   m->robbed = victim;
-  m->robbed_at = now;
+  m->robbed_at = now_ns();
+  m->theft_took = m->robbed_at - now;
   for (std::uint32_t i = 1; i < n; ++i) {
     if (m->p->push(m, taken[i], false) == processor::pushed::refused) sched->global.push(taken[i]);
   }
@@ -144,7 +146,7 @@ void judge_last_theft(machine* m, std::int64_t now) noexcept {
   processor* p = std::exchange(m->robbed, nullptr);
   if (p == nullptr) return;
   const std::uint32_t from = p->help_from.load(std::memory_order_relaxed);
-  const bool bounced = now - m->robbed_at < bounce_ns;
+  const bool bounced = now - m->robbed_at < std::max(bounce_ns, 2 * m->theft_took);
   const std::uint32_t next =
       bounced ? std::min(from * 2, processor::crowd) : std::max(from / 2, 1U);
   if (next != from) p->help_from.store(next, std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 // G: a goroutine's control block. It lies at the top of the goroutine's own stack, so that a parked
 // shallow goroutine costs one page, and it outlives each run: a finished goroutine's block goes to
-// a free list together with its stack.
+// a free list together with its stack. One that has not run yet may be a seed (seed_depot.hpp).
 //
 // Who may write what
 //  - context, eh, saved_errno: the goroutine itself while it switches away; read by whoever resumes
@@ -33,12 +33,14 @@ namespace runnel::detail {
 
 struct local_slot;  // goroutine_local's values, see goroutine_local.cpp
 
+enum class closure_place : std::uint8_t { own_stack, heap, seed };
+
 struct alignas(cache_line) goroutine : parker {
   goroutine() noexcept : parker(kind::goroutine) {}
 
   std::atomic<wait_reason> reason{wait_reason::none};
   std::atomic<bool> alive{false};
-  bool heap_closure = false;
+  closure_place closure_is = closure_place::own_stack;
   int saved_errno = 0;
   arch::context context;
   std::atomic<runtime::machine*> on_cpu{nullptr};

@@ -5,6 +5,7 @@
 
 #include "arch/stack.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/stack_depot.hpp"
 #include "runtime/threads.hpp"
 
@@ -32,7 +33,7 @@ goroutine_view view_of(const goroutine& g, const machine* self) noexcept {
   v.site = g.site;
   v.context = g.context;
   v.is_current = self != nullptr && self->g == &g;
-  v.locked = g.locked_to != nullptr;
+  v.locked = g.locked_to != nullptr && !is_seed(g);
   v.stack_low = g.stack_low;
   v.stack_high = g.stack_high;
   v.machine_tid = on != nullptr ? on->tid.load(std::memory_order_relaxed) : 0;
@@ -61,6 +62,18 @@ struct visitor {
 
 void for_each_goroutine(void (*visit)(void*, const goroutine_view&), void* argument) {
   visitor v{visit, argument, current_machine()};
+  for_each_seed(
+      [](void* a, const seed& s) {
+        const visitor& to = *static_cast<visitor*>(a);
+        if (!s.alive.load(std::memory_order_acquire)) return;
+        goroutine_view seen = view_of(s, to.self);
+        // Its closure, for LeakSanitizer.
+        seen.stack_low = reinterpret_cast<std::uintptr_t>(&s);
+        seen.stack_high = seen.stack_low + sizeof s;
+        seen.context.sp = reinterpret_cast<std::uintptr_t>(s.place);
+        to.visit(to.argument, seen);
+      },
+      &v);
   arch::for_each_stack(
       [](void* a, std::uintptr_t low, std::uintptr_t high) {
         const visitor& to = *static_cast<visitor*>(a);

@@ -17,6 +17,7 @@
 #include "runtime/hooks.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/stack_depot.hpp"
 #include "runtime/threads.hpp"
 #include "runtime/timers.hpp"
@@ -80,6 +81,7 @@ void after_fork_in_child() {
   fork_gate::release();
   abandon_machines();
   abandon_goroutines();
+  abandon_seeds();
   netpoll_close();
   if (sched != nullptr) {
     sched->abandoned_before = abandoned;

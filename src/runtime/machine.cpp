@@ -25,6 +25,7 @@
 #include "runtime/hooks.hpp"
 #include "runtime/lifecycle.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/switch_announce.hpp"
 #include "runtime/threads.hpp"
 
@@ -135,8 +136,11 @@ void schedule(machine* m) noexcept {
     } else {
       g = find_runnable(m);
       if (g->locked_to != nullptr && g->locked_to != m) {
-        give_locked(m, g);
-        continue;
+        if (!is_seed(*g)) {
+          give_locked(m, g);
+          continue;
+        }
+        g = plant(m, static_cast<seed&>(*g));
       }
     }
     run(m, g);
@@ -153,9 +157,11 @@ machine* acquire_machine_record() noexcept {
     arch::tsan_ignore_begin();  // inlined code of other threads reads parts of it, in an order of
                                 // ours
     m = new (std::nothrow) machine();
+    machine* const before = machines.load(std::memory_order_relaxed);
+    if (m != nullptr) m->number = before != nullptr ? before->number + 1 : 0;
     arch::tsan_ignore_end();
     if (m != nullptr) {
-      m->next_all = machines.load(std::memory_order_relaxed);
+      m->next_all = before;
       machines.store(m, std::memory_order_release);  // pairs with first_machine
     }
   }

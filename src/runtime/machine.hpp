@@ -57,6 +57,7 @@ struct alignas(detail::cache_line) machine : detail::thread {
   // Whom it last stole from, and when, until it has run out of work again. Its own.
   processor* robbed = nullptr;
   std::int64_t robbed_at = 0;
+  std::int64_t theft_took = 0;
   std::int64_t cpu_at_exit = 0;  // what its thread had used when exit began
   std::uint32_t random = 0x9e3779b9;
   detail::local_slot* locals = nullptr;

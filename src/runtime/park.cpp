@@ -13,6 +13,7 @@
 #include "runtime/futex.hpp"
 #include "runtime/lifecycle.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/switch_announce.hpp"
 #include "runtime/timers.hpp"
 
@@ -76,18 +77,22 @@ RUNNEL_INLINE goroutine* next_local(machine* m) noexcept {
   return g;
 }
 
-/// True: next may be entered at once. False: base has to wait for it or pass it on.
-RUNNEL_INLINE bool enter(machine* m, goroutine* next) noexcept {
+/// Returns what may be entered at once: next, or the goroutine that this seed has become. Null:
+/// base has to wait for it or pass it on.
+RUNNEL_INLINE goroutine* enter(machine* m, goroutine* next) noexcept {
   if (__builtin_expect(
           next->on_cpu.load(std::memory_order_acquire) != nullptr || next->locked_to != nullptr,
           0)) {
-    m->pending = next;
-    return false;
+    if (!is_seed(*next)) {
+      m->pending = next;
+      return nullptr;
+    }
+    next = plant(m, static_cast<seed&>(*next));
   }
   next->on_cpu.store(m, std::memory_order_relaxed);
   m->g = next;
   m->running = next;
-  return true;
+  return next;
 }
 
 }  // namespace
@@ -101,7 +106,7 @@ RUNNEL_INLINE void switch_from(machine* m, goroutine* g, goroutine* next) noexce
     g->eh = *m->eh;
     *m->eh = {};
   }
-  if (next != nullptr && enter(m, next)) {
+  if (next != nullptr && (next = enter(m, next)) != nullptr) {
     announce_switch_to(*next, &g->asan_stack);
     arch::switch_context(&g->context, &next->context, &g->on_cpu);
   } else {
@@ -129,7 +134,7 @@ void switch_away(machine* m, goroutine* g) noexcept {
 void finish_goroutine(machine* m, goroutine* g) noexcept {
   *m->eh = {};
   goroutine* next = m->locked_g == nullptr ? next_local(m) : nullptr;
-  if (next != nullptr && enter(m, next)) {
+  if (next != nullptr && (next = enter(m, next)) != nullptr) {
     announce_switch_to(*next, nullptr);
     arch::jump_context(&next->context, &g->on_cpu);
   }

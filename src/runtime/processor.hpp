@@ -12,7 +12,8 @@
 //    queue and takes nothing in: push reports it, pick returns null. Its machine gives it up the
 //    next time it enters the scheduler. `detached` is written under the scheduler's lock and
 //    `lock`.
-//  - free_list, counters, tick are the holder's alone; counters are read by others (relaxed).
+//  - free_list, fresh, seeds, counters, tick are the holder's alone; counters are read by others
+//  (relaxed).
 #pragma once
 
 #include <array>
@@ -21,6 +22,7 @@
 #include <runnel/detail/cache_line.hpp>
 #include <runnel/detail/object_lock.hpp>
 
+#include "arch/stack.hpp"
 #include "runtime/global_queue.hpp"
 #include "runtime/goroutine.hpp"
 #include "runtime/machine.hpp"
@@ -72,6 +74,9 @@ struct alignas(detail::cache_line) processor {
 
   goroutine* free_list = nullptr;
   std::uint32_t free_count = 0;
+  arch::stack_range fresh;  // stacks that nobody has touched
+  std::uint32_t seed_count = 0;
+  goroutine* seeds = nullptr;  // see seed_depot.hpp
 
   counter spawned, finished, parked, picked, steals, stolen, yields;
 

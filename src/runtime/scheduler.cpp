@@ -10,6 +10,7 @@
 #include "runtime/fork_gate.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/netpoll.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/stack_depot.hpp"
 #include "runtime/timers.hpp"
 
@@ -252,6 +253,7 @@ void retire_processor(machine* m) noexcept {
   const std::uint32_t n = p->drain(first, last, false);
   if (n != 0) sched->global.push_chain(first);
   flush_free_list(p);
+  flush_seeds(p);
   p->detached = false;  // nobody else looks at p now: it is neither in `all` nor held
   p->attention.store(false, std::memory_order_relaxed);
   sched->lock.lock();
@@ -263,7 +265,10 @@ void retire_processor(machine* m) noexcept {
 
 void flush_idle_free_lists() noexcept {
   sched->lock.lock();
-  for (processor* p = sched->idle_p; p != nullptr; p = p->next_idle) flush_free_list(p);
+  for (processor* p = sched->idle_p; p != nullptr; p = p->next_idle) {
+    flush_free_list(p);
+    flush_seeds(p);
+  }
   sched->lock.unlock();
 }
 

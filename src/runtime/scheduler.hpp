@@ -126,7 +126,8 @@ bool start_machine(processor* p, bool searching) noexcept;
 processor* detach_processor(processor* p, unsigned index, bool replace) noexcept;
 /// A processor of s, registered for counters and reports. Null if memory is exhausted.
 processor* make_processor(scheduler& s) noexcept;
-/// Moves the free goroutines of idle processors to the depot: memory for others is exhausted.
+/// Moves the free goroutines and seeds of idle processors to the depots: memory for others is
+/// exhausted.
 void flush_idle_free_lists() noexcept;
 /// m found its processor detached: gives it up.
 void retire_processor(machine* m) noexcept;

@@ -13,6 +13,7 @@
 #include "arch/switch.hpp"
 #include "runtime/goroutine_local.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/spawn_exit.hpp"
 #include "runtime/stack_depot.hpp"
 #include "runtime/switch_announce.hpp"
@@ -43,13 +44,16 @@ void count_finished(machine* m) noexcept {
   }
 }
 
+/// A closure that did not fit onto the stack is destroyed by now, its memory not.
+void free_closure(goroutine* g) noexcept {
+  if (g->closure_is == detail::closure_place::heap) std::free(g->closure);
+  g->closure_is = detail::closure_place::own_stack;
+}
+
 /// Everything about the end that may run code of others, or needs a machine that can be told of.
 void clean_up(goroutine* g) noexcept {
   if (g->locals != nullptr) destroy_locals(g->locals);
-  if (g->heap_closure) {
-    std::free(g->closure);
-    g->heap_closure = false;
-  }
+  free_closure(g);
 }
 
 /// For AddressSanitizer: forgets the frames of g from a little below `frame` on.
@@ -61,7 +65,52 @@ void unpoison_above(goroutine* g, const void* frame) noexcept {
   arch::asan_unpoison(low, reinterpret_cast<std::uintptr_t>(g) - low);
 }
 
+/// g's stack, whoever used it last, is g's now.
+void take_over_stack(goroutine* g) noexcept {
+  // A finished goroutine may still stand on it, about to leave.
+  if (__builtin_expect(g->on_cpu.load(std::memory_order_acquire) != nullptr, 0)) {
+    backoff b;
+    while (g->on_cpu.load(std::memory_order_acquire) != nullptr) b.wait();
+  }
+  if constexpr (RUNNEL_RACE != 0) {
+    const std::uintptr_t low = g->stack_low + arch::guard_size;
+    arch::tsan_forget(low, reinterpret_cast<std::uintptr_t>(g) - low);
+  }
+  if (__builtin_expect(g->asan_stack != nullptr, 0)) unpoison_above(g, g->asan_stack);
+  g->asan_stack = nullptr;
+}
+
+/// The last of what a block needs before it may be entered: context.sp is set.
+void make_enterable(goroutine* g) noexcept {
+  g->context.pc = reinterpret_cast<std::uintptr_t>(&runnel_goroutine_entry);
+  g->context.fp = 0;
+  g->context.extra = reinterpret_cast<std::uintptr_t>(g);
+  g->locals = nullptr;
+  g->reason.store(detail::wait_reason::none, std::memory_order_relaxed);
+}
+
 }  // namespace
+
+goroutine* plant(machine* m, seed& s) noexcept {
+  goroutine* g = take_left_goroutine(m->p, m->g);
+  if (g == nullptr) {
+    g = carve_reserved_goroutine();
+    s.has_right = false;
+  }
+  take_over_stack(g);
+  g->context.sp = reinterpret_cast<std::uintptr_t>(g) & ~std::uintptr_t{15};
+  g->entry = s.entry;
+  g->site = s.site;
+  g->id = s.id;
+  g->parent_id = s.parent_id;
+  g->name_size = 0;
+  g->closure = s.place;
+  g->closure_is = detail::closure_place::seed;
+  make_enterable(g);
+  g->alive.store(true, std::memory_order_release);  // pairs with reports, which look at seeds first
+  s.alive.store(false, std::memory_order_release);
+  return g;
+}
 
 void end_goroutine(goroutine* g) noexcept {
   // From here on nothing returns: what is poisoned in these frames is so until the next goroutine.
@@ -111,7 +160,7 @@ extern "C" __attribute__((used, noreturn)) void runnel_goroutine_main(
     runnel::detail::goroutine* g) {
   runnel::runtime::announce_arrival(nullptr);
   runnel::runtime::forget_errno(*runnel::runtime::current_machine());
-  g->entry(g->closure);
+  g->entry(g->closure, g->closure_is == runnel::detail::closure_place::seed);
   runnel::runtime::end_goroutine(g);
 }
 
@@ -119,37 +168,44 @@ namespace runnel::detail {
 
 using runtime::current_machine;
 using runtime::machine;
+using runtime::processor;
 using runtime::sched;
 
-new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t stack_size) {
+namespace {
+
+/// Of memory that is left, or that others keep for later.
+goroutine* take_last_goroutine(unsigned stack_class) {
+  runtime::flush_idle_free_lists();
+  runtime::cancel_rights();
+  goroutine* g = runtime::take_goroutine(nullptr, stack_class);
+  if (g == nullptr) throw std::bad_alloc();
+  return g;
+}
+
+}  // namespace
+
+new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t stack_size,
+                            bool seed) {
   if (__builtin_expect(sched == nullptr, 0)) runtime::ensure_started();
-  machine* m = current_machine();
+  const machine* m = current_machine();
+  processor* p = m != nullptr ? m->p : nullptr;
   const unsigned stack_class = stack_size == 0 ? 0 : arch::stack_class_for(stack_size);
-  goroutine* g = runtime::take_goroutine(m != nullptr ? m->p : nullptr, stack_class);
-  if (__builtin_expect(g == nullptr, 0)) {
-    runtime::flush_idle_free_lists();
-    g = runtime::take_goroutine(nullptr, stack_class);
-    if (g == nullptr) throw std::bad_alloc();
+  // ThreadSanitizer's state of a goroutine belongs to its block.
+  if (RUNNEL_RACE == 0 && seed && stack_class == 0 && (p == nullptr || p->free_list == nullptr)) {
+    if (runtime::seed* s = runtime::take_seed(p)) return {s, s->place};
   }
-  // A finished goroutine may still stand on this stack, about to leave it.
-  if (__builtin_expect(g->on_cpu.load(std::memory_order_acquire) != nullptr, 0)) {
-    runtime::backoff b;
-    while (g->on_cpu.load(std::memory_order_acquire) != nullptr) b.wait();
-  }
+  goroutine* g = runtime::take_goroutine(p, stack_class);
+  if (__builtin_expect(g == nullptr, 0)) g = take_last_goroutine(stack_class);
+  runtime::take_over_stack(g);
   const std::uintptr_t top = reinterpret_cast<std::uintptr_t>(g);
-  if constexpr (RUNNEL_RACE != 0) {
-    const std::uintptr_t low = g->stack_low + arch::guard_size;
-    arch::tsan_forget(low, top - low);
-  }
-  if (__builtin_expect(g->asan_stack != nullptr, 0)) runtime::unpoison_above(g, g->asan_stack);
   if (__builtin_expect(size > (g->stack_high - g->stack_low) / 4 || align > arch::page_size, 0)) {
     const std::size_t unit = std::max(align, cache_line);
     g->closure = std::aligned_alloc(unit, (size + unit - 1) / unit * unit);
     if (g->closure == nullptr) {
-      runtime::give_goroutine(m != nullptr ? m->p : nullptr, g);
+      runtime::give_goroutine(p, g);
       throw std::bad_alloc();
     }
-    g->heap_closure = true;
+    g->closure_is = closure_place::heap;
     g->context.sp = top & ~std::uintptr_t{15};
   } else {
     const std::uintptr_t at = (top - size) & ~(static_cast<std::uintptr_t>(align) - 1);
@@ -160,12 +216,16 @@ new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t sta
 }
 
 void spawn_abandon(goroutine* g) noexcept {
-  if (g->heap_closure) {
-    std::free(g->closure);
-    g->heap_closure = false;
-  }
-  machine* m = current_machine();
-  runtime::give_goroutine(m != nullptr ? m->p : nullptr, g);
+  const machine* m = current_machine();
+  processor* p = m != nullptr ? m->p : nullptr;
+  if (runtime::is_seed(*g)) return runtime::give_seed(p, static_cast<runtime::seed*>(g));
+  runtime::free_closure(g);
+  runtime::give_goroutine(p, g);
+}
+
+void spawn_give_back_seed(void* closure) noexcept {
+  const machine* m = current_machine();
+  runtime::give_seed(m->p, runtime::seed_of(closure));
 }
 
 void spawn_start(goroutine* g, goroutine_entry entry, std::string_view name,
@@ -186,12 +246,7 @@ void spawn_start(goroutine* g, goroutine_entry entry, std::string_view name,
     g->name_size = static_cast<std::uint32_t>(n);
     g->context.sp = at & ~std::uintptr_t{15};
   }
-  g->context.pc = reinterpret_cast<std::uintptr_t>(&runnel_goroutine_entry);
-  g->context.fp = 0;
-  g->context.extra = reinterpret_cast<std::uintptr_t>(g);
-  g->locals = nullptr;
-  g->asan_stack = nullptr;
-  g->reason.store(wait_reason::none, std::memory_order_relaxed);
+  runtime::make_enterable(g);
   if constexpr (RUNNEL_RACE != 0) {
     arch::tsan_delete(g->race_state);  // of its last run, which has been left for good
     g->race_state = arch::tsan_new();

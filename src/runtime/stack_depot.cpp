@@ -30,9 +30,7 @@ constinit depot_state depot{};
 constexpr std::uint32_t colours = 8;
 constexpr std::size_t colour_step = 2 * detail::cache_line;
 
-goroutine* carve(unsigned stack_class) noexcept {
-  const std::uintptr_t low = arch::carve_stack(stack_class);
-  if (low == 0) return nullptr;
+goroutine* make_goroutine(std::uintptr_t low, unsigned stack_class) noexcept {
   const std::uintptr_t high = low + arch::stack_slot_size(stack_class);
   auto* g = ::new (goroutine_of_stack(low, high)) goroutine();
   g->stack_low = low;
@@ -69,29 +67,51 @@ goroutine* goroutine_of_stack(std::uintptr_t low, std::uintptr_t high) noexcept 
   return reinterpret_cast<goroutine*>(high - sizeof(goroutine) - colour * colour_step);
 }
 
-goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept {
-  if (p != nullptr && stack_class == 0 && p->free_list == nullptr) {
-    depot.lock.lock();
-    while (p->free_count < free_list_batch) {
-      goroutine* g = pop_any(0);
-      if (g == nullptr) break;
-      g->next = p->free_list;
-      p->free_list = g;
-      ++p->free_count;
-    }
-    depot.lock.unlock();
+namespace {
+
+void refill(processor* p) noexcept {
+  depot.lock.lock();
+  while (p->free_count < free_list_batch) {
+    goroutine* g = pop_any(0);
+    if (g == nullptr) break;
+    g->next = p->free_list;
+    p->free_list = g;
+    ++p->free_count;
   }
-  if (p != nullptr && stack_class == 0 && p->free_list != nullptr) {
-    goroutine* g = p->free_list;
-    p->free_list = g->next;
-    --p->free_count;
-    // The next one has been lying in no cache for a while if many goroutines live at once: its
-    // block and, below it, where its closure will go. (An integer, since there may be no next one.)
-    const auto block = reinterpret_cast<std::uintptr_t>(p->free_list);
-    for (std::uintptr_t line = 0; line < 4; ++line) {
-      __builtin_prefetch(reinterpret_cast<const void*>(block + (line - 1) * detail::cache_line), 1);
-    }
-    return g;
+  depot.lock.unlock();
+}
+
+/// The first of p's list, which is not empty.
+goroutine* take_first(processor* p) noexcept {
+  goroutine* g = p->free_list;
+  p->free_list = g->next;
+  --p->free_count;
+  // The next one has been lying in no cache for a while if many goroutines live at once: its
+  // block and, below it, where its closure will go. (An integer, since there may be no next one.)
+  const auto block = reinterpret_cast<std::uintptr_t>(p->free_list);
+  for (std::uintptr_t line = 0; line < 4; ++line) {
+    __builtin_prefetch(reinterpret_cast<const void*>(block + (line - 1) * detail::cache_line), 1);
+  }
+  return g;
+}
+
+/// Of p's untouched stacks, which are as many as are worth a system call. Null: no memory.
+goroutine* take_fresh(processor* p) noexcept {
+  if (p->fresh.left == 0) p->fresh = arch::carve_stacks();
+  if (p->fresh.left == 0) return nullptr;
+  const std::uintptr_t low = p->fresh.low;
+  p->fresh.low += arch::default_stack;
+  --p->fresh.left;
+  return make_goroutine(low, 0);
+}
+
+}  // namespace
+
+goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept {
+  if (p != nullptr && stack_class == 0) {
+    if (p->free_list == nullptr) refill(p);
+    if (p->free_list != nullptr) return take_first(p);
+    return take_fresh(p);
   }
   if (stack_class >= arch::stack_classes) return nullptr;
   if (p == nullptr || stack_class != 0) {
@@ -100,7 +120,27 @@ goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept {
     depot.lock.unlock();
     if (g != nullptr) return g;
   }
-  return carve(stack_class);
+  const std::uintptr_t low = arch::carve_stack(stack_class);
+  return low != 0 ? make_goroutine(low, stack_class) : nullptr;
+}
+
+goroutine* take_left_goroutine(processor* p, const goroutine* but) noexcept {
+  if (p->free_list == nullptr) refill(p);
+  goroutine* g = p->free_list;
+  if (g != nullptr && g != but) return take_first(p);
+  if (g != nullptr && (g = p->free_list->next) != nullptr) {
+    p->free_list->next = g->next;
+    --p->free_count;
+    return g;
+  }
+  depot.lock.lock();
+  g = pop_any(0);
+  depot.lock.unlock();
+  return g != nullptr ? g : take_fresh(p);
+}
+
+goroutine* carve_reserved_goroutine() noexcept {
+  return make_goroutine(arch::carve_reserved_stack(), 0);
 }
 
 void give_goroutine(processor* p, goroutine* g) noexcept {

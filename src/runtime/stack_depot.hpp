@@ -17,6 +17,11 @@ inline constexpr std::uint32_t free_list_batch = 64;
 /// A goroutine of the class from p's free list (null p: none), the depot or fresh memory; null when
 /// memory is exhausted.
 goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept;
+/// For a seed: as take_goroutine(p, 0), but not `but`, on whose stack the caller stands. Null: only
+/// reserved ones are left.
+goroutine* take_left_goroutine(processor* p, const goroutine* but) noexcept;
+/// Fresh, by right of a reservation, which ends.
+goroutine* carve_reserved_goroutine() noexcept;
 /// Takes g back, when it has finished or was never started. g's stack may still be stood on by the
 /// holder of p, who must leave it before p's free list is used by anyone else.
 void give_goroutine(processor* p, goroutine* g) noexcept;

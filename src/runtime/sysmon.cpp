@@ -29,6 +29,7 @@
 #include "runtime/futex.hpp"
 #include "runtime/hooks.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/stack_depot.hpp"
 #include "runtime/threads.hpp"
 #include "runtime/timers.hpp"
@@ -199,7 +200,7 @@ void* sysmon_main(void*) {
     }
     bool trimming = false;
     if (now - trimmed_at >= trim_interval_ns) {
-      trimming = trim_depot(trim_batch);
+      trimming = trim_depot(trim_batch) || trim_seeds(1);
       if (!trimming) trimmed_at = now;
     }
     if (all_idle()) {
@@ -209,6 +210,7 @@ void* sysmon_main(void*) {
         const timespec before_trim{0, idle_before_trim_ns};
         if (sleep_until_needed(&before_trim)) {
           trim_depot(SIZE_MAX);
+          trim_seeds(SIZE_MAX);
           sleep_until_needed(nullptr);
         }
         idle_since = 0;

@@ -91,6 +91,23 @@ constexpr std::uint16_t most_meetings_to_part = 64;
 const void* writers_edge(const void* m) noexcept { return m; }
 const void* readers_edge(const void* m) noexcept { return static_cast<const char*>(m) + 1; }
 
+/// Queues w until it need not wait any more. False: the deadline has passed, and w has given up.
+template <class Queue, class GiveUp>
+bool wait_by(rw_waiter& w, wait_reason reason, detail::steady_time deadline, Queue queue,
+             GiveUp give_up) {
+  w.claim = &w.word;
+  while (!queue()) {
+    w.stamp();
+    if (!detail::park_by(reason, w, deadline)) {
+      give_up();
+      return false;
+    }
+    if (w.ok) break;
+    w.word.reset();  // woken to try again: in no queue, nobody else knows w
+  }
+  return true;
+}
+
 [[noreturn]] void unlocked() noexcept { detail::fatal("sync: Unlock of unlocked RWMutex"); }
 
 }  // namespace
@@ -201,15 +218,10 @@ bool shared_mutex::try_lock_slow() noexcept {
 
 bool shared_mutex::lock_until(detail::steady_time deadline) {
   rw_waiter w;
-  w.claim = &w.word;
-  while (!queue_writer(w)) {
-    w.stamp();
-    if (!detail::park_by(wait_reason::shared_mutex_lock, w, deadline)) {
-      give_up(writers_, w);
-      return false;
-    }
-    if (w.ok) break;
-    w.word.reset();  // woken to try again: in no queue, nobody else knows w
+  if (!wait_by(
+          w, wait_reason::shared_mutex_lock, deadline, [&] { return queue_writer(w); },
+          [&] { give_up(writers_, w); })) {
+    return false;
   }
   detail::race_acquire(writers_edge(this));
   detail::race_acquire(readers_edge(this));
@@ -277,15 +289,10 @@ bool shared_mutex::try_lock_shared_slow() noexcept {
 
 bool shared_mutex::lock_shared_until(detail::steady_time deadline) {
   rw_waiter w;
-  w.claim = &w.word;
-  while (!queue_reader(w)) {
-    w.stamp();
-    if (!detail::park_by(wait_reason::shared_mutex_rlock, w, deadline)) {
-      give_up(readers_, w);
-      return false;
-    }
-    if (w.ok) break;
-    w.word.reset();  // woken to try again: in no queue, nobody else knows w
+  if (!wait_by(
+          w, wait_reason::shared_mutex_rlock, deadline, [&] { return queue_reader(w); },
+          [&] { give_up(readers_, w); })) {
+    return false;
   }
   detail::race_acquire(writers_edge(this));
   return true;

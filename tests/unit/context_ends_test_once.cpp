@@ -29,6 +29,25 @@ using runnel_test::eventually_blocked;
 using runnel_test::rounds;
 using runnel_test::thread_group;
 
+namespace {
+
+// Is in its function until told to go on, and fails then.
+struct failing_call {
+  void operator()() const {
+    EXPECT_THROW(call_once(*flag,
+                           [this] {
+                             inside.send();
+                             go_on.recv();
+                             throw std::runtime_error("x");
+                           }),
+                 std::runtime_error);
+  }
+  once_flag* flag;
+  chan<void> inside, go_on;
+};
+
+}  // namespace
+
 RUNNEL_TEST_BOTH(context_ends_once, calls_once) {
   once_flag flag;
   int calls = 0;
@@ -53,21 +72,11 @@ RUNNEL_TEST_BOTH(context_ends_once, calls_once) {
 // lost.
 RUNNEL_TEST_BOTH(context_ends_once, waiters_give_up) {
   once_flag flag;
-  const chan<void> inside, go_on;
+  const failing_call first{&flag, {}, {}};
   std::atomic<int> calls{0}, waited{0};
   crew others;
-  others.go([&] {
-    try {
-      call_once(flag, [&] {
-        inside.send();
-        go_on.recv();
-        throw 1;
-      });
-      ADD_FAILURE() << "no exception";
-    } catch (int) {
-    }
-  });
-  inside.recv();
+  others.go(first);
+  first.inside.recv();
   auto [ctx, cancel] = with_cancel(background());
   auto [alive, cancel_alive] = with_cancel(background());
   for (int i = 0; i < 3; ++i) {
@@ -85,7 +94,7 @@ RUNNEL_TEST_BOTH(context_ends_once, waiters_give_up) {
   cancel();
   EXPECT_TRUE(runnel_test::eventually([&] { return waited == 3; }));
   EXPECT_EQ(calls, 0);
-  go_on.send();  // fails: the first of those who stayed takes over
+  first.go_on.send();  // fails: the first of those who stayed takes over
   others.wait();
   EXPECT_EQ(calls, 1);
   call_once(flag, [&] { ++calls; });
@@ -95,23 +104,15 @@ RUNNEL_TEST_BOTH(context_ends_once, waiters_give_up) {
 // All who wait have left when the function fails: the next to come calls it.
 RUNNEL_TEST_BOTH(context_ends_once, nobody_is_left_to_take_over) {
   once_flag flag;
-  const chan<void> inside, go_on;
+  const failing_call first{&flag, {}, {}};
   crew others;
-  others.go([&] {
-    EXPECT_THROW(call_once(flag,
-                           [&] {
-                             inside.send();
-                             go_on.recv();
-                             throw std::runtime_error("x");
-                           }),
-                 std::runtime_error);
-  });
-  inside.recv();
+  others.go(first);
+  first.inside.recv();
   for (int i = 0; i < 3; ++i) {
     auto [brief, cancel] = with_timeout(background(), 1us);
     EXPECT_EQ(call_once(brief, flag, [] {}), errc::deadline_exceeded);
   }
-  go_on.send();
+  first.go_on.send();
   others.wait();
   int calls = 0;
   EXPECT_FALSE(call_once(background(), flag, [&] { ++calls; }));

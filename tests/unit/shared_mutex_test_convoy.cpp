@@ -179,56 +179,46 @@ RUNNEL_TEST_BOTH(shared_mutex_convoy, many_goroutines_counted) {
   EXPECT_EQ(g.left, goroutines_n * (n / 10L));
 }
 
-RUNNEL_TEST_BOTH(shared_mutex_convoy, readers_do_not_starve_a_writer) {
+namespace {
+
+// Six goroutines and a thread take the lock as `Crowd` does without end, four of them leaving the
+// CPU inside, so that there is always one. Meanwhile the caller gets it, too, with its own kind.
+template <class Crowd, class Alone>
+void get_through_a_crowd() {
   shared_mutex m;
   std::atomic<bool> stop{false};
   crew goroutines;
   thread_group threads;
-  const auto read = [&](bool leave_cpu) {
+  const auto crowd = [&](bool leave_cpu) {
     while (!stop) {
-      const std::shared_lock lock(m);
-      if (leave_cpu) runnel::yield();  // so that there is always one inside
+      const Crowd lock(m);
+      if (leave_cpu) runnel::yield();
     }
   };
-  for (int i = 0; i < 6; ++i) goroutines.go([&, i] { read(i < 4); });
-  threads.start([&] { read(false); });
+  for (int i = 0; i < 6; ++i) goroutines.go([&, i] { crowd(i < 4); });
+  threads.start([&] { crowd(false); });
   for (int i = 0; i < 20; ++i) {
+    Alone lock(m, std::defer_lock);
     if (i % 2 == 0) {
-      m.lock();
+      lock.lock();
     } else {
-      EXPECT_TRUE(m.try_lock_for(runnel_test::patience()));
+      EXPECT_TRUE(lock.try_lock_for(runnel_test::patience()));
     }
-    m.unlock();
+    if (lock.owns_lock()) lock.unlock();
     runnel::yield();
   }
   stop = true;
   goroutines.wait();
 }
 
+}  // namespace
+
+RUNNEL_TEST_BOTH(shared_mutex_convoy, readers_do_not_starve_a_writer) {
+  get_through_a_crowd<std::shared_lock<shared_mutex>, std::unique_lock<shared_mutex>>();
+}
+
 RUNNEL_TEST_BOTH(shared_mutex_convoy, writers_do_not_starve_a_reader) {
-  shared_mutex m;
-  std::atomic<bool> stop{false};
-  crew goroutines;
-  thread_group threads;
-  const auto write = [&](bool leave_cpu) {
-    while (!stop) {
-      const std::lock_guard lock(m);
-      if (leave_cpu) runnel::yield();
-    }
-  };
-  for (int i = 0; i < 6; ++i) goroutines.go([&, i] { write(i < 4); });
-  threads.start([&] { write(false); });
-  for (int i = 0; i < 20; ++i) {
-    if (i % 2 == 0) {
-      m.lock_shared();
-    } else {
-      EXPECT_TRUE(m.try_lock_shared_for(runnel_test::patience()));
-    }
-    m.unlock_shared();
-    runnel::yield();
-  }
-  stop = true;
-  goroutines.wait();
+  get_through_a_crowd<std::unique_lock<shared_mutex>, std::shared_lock<shared_mutex>>();
 }
 
 // The first to come that was woken to try again lets in the readers behind it, for whom no writer

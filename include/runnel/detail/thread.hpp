@@ -47,6 +47,9 @@ struct thread : parker {
   std::atomic<const void*> reading{nullptr};
   /// Readers of this thread that found a bias closed since some were last counted. Its own.
   std::uint32_t uncounted_reads = 0;
+
+  /// Of this record: they are numbered as they are made, and used again. Constant.
+  std::uint32_t number = 0;
 };
 
 }  // namespace runnel::detail

@@ -20,11 +20,12 @@ namespace runnel {
 
 namespace detail {
 
-/// Spreads threads over the parts of an object: the same number for the same thread.
+/// Spreads threads over the parts of an object: the same number for the same thread, different ones
+/// as long as there are enough. (By a hash of the record's address two processors met in the same
+/// part in every sixteenth run: Pool 23 ns instead of 2.2.)
 RUNNEL_INLINE std::size_t thread_part(std::size_t parts) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(current_thread());
-  // Records lie some cache lines apart; the multiplication brings those bits to the top.
-  return static_cast<std::size_t>((address * 0x9e3779b97f4a7c15ULL) >> 32) % parts;
+  const thread* me = current_thread();
+  return me != nullptr ? me->number % parts : 0;
 }
 
 }  // namespace detail
