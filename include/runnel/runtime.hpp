@@ -50,7 +50,7 @@ struct runtime_stats {
   std::size_t stacks = 0;            ///< stacks ever made, up to 31 a processor ahead of need
   std::size_t stacks_unguarded = 0;  ///< of these, those for which no guard page could be had
   std::size_t free_stacks = 0;       ///< finished goroutines' stacks kept for reuse (shared ones)
-  std::size_t stack_bytes_reserved = 0;  ///< address space for stacks
+  std::size_t stack_bytes_reserved = 0;  ///< address space for stacks, promised ones as well
 };
 
 /// See runtime_stats. Go: runtime/metrics.

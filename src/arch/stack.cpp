@@ -217,8 +217,9 @@ std::uintptr_t carve_stack(unsigned stack_class) noexcept {
   return slot.low;
 }
 
-stack_range carve_stacks() noexcept {
+stack_range carve_stacks(std::size_t reserved) noexcept {
   memory.lock.lock();
+  memory.room[0] += reserved;
   stack_range slots;
   if (make_room(0)) {
     const bool many = memory.count.load(std::memory_order_relaxed) > memory.inherited + 1 ||
@@ -238,14 +239,6 @@ bool reserve_stack() noexcept {
   if (room) --memory.room[0];
   memory.lock.unlock();
   return room;
-}
-
-std::uintptr_t carve_reserved_stack() noexcept {
-  memory.lock.lock();
-  const stack_range slot = carve(0, 1);
-  memory.lock.unlock();
-  prepare(slot, 0);
-  return slot.low;
 }
 
 void cancel_reserved_stacks(std::size_t n) noexcept {

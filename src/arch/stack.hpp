@@ -39,16 +39,14 @@ struct stack_range {
   std::uintptr_t low = 0;
   std::uint32_t left = 0;
 };
-/// Takes as many unused slots of class 0, guards installed, as a program is likely to need that has
-/// made so many before; none: as carve_stack. Thread-safe; callers do not wait for each other's
-/// system calls.
-stack_range carve_stacks() noexcept;
+/// Ends so many reservations and takes as many unused slots of class 0, guards installed, as a
+/// program is likely to need that has made so many before. None, but not if there was a
+/// reservation: as carve_stack. Thread-safe; callers do not wait for each other's system calls.
+stack_range carve_stacks(std::size_t reserved) noexcept;
 
-/// Reserves a slot of class 0: carve_reserved_stack will not fail. False: no memory or address
-/// space left, or not within the limit. Thread-safe, as those that follow.
+/// Reserves a slot of class 0. False: no memory or address space left, or not within the limit.
+/// Thread-safe, as the other one.
 bool reserve_stack() noexcept;
-/// As carve_stack(0), by right of a reservation, which ends.
-std::uintptr_t carve_reserved_stack() noexcept;
 void cancel_reserved_stacks(std::size_t n) noexcept;
 
 /// Gives the pages of [low, high) back to the kernel; guards stay.

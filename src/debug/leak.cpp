@@ -20,7 +20,7 @@ std::uint64_t caller_id() noexcept {
 struct begun_since {
   const std::vector<std::uint64_t>& before;
   std::uint64_t caller;
-  std::size_t count = 0;
+  std::vector<std::uint64_t> alive = {};
 
   bool covers(std::uint64_t id) const {
     return id != caller && !std::binary_search(before.begin(), before.end(), id);
@@ -51,10 +51,12 @@ std::size_t leak_check::count() const {
   runtime::for_each_goroutine(
       [](void* argument, const runtime::goroutine_view& g) {
         auto& begun = *static_cast<begun_since*>(argument);
-        if (begun.covers(g.id)) ++begun.count;
+        if (begun.covers(g.id)) begun.alive.push_back(g.id);
       },
       &c);
-  return c.count;
+  // Who took the first turn just now may have been seen before and after.
+  std::sort(c.alive.begin(), c.alive.end());
+  return static_cast<std::size_t>(std::unique(c.alive.begin(), c.alive.end()) - c.alive.begin());
 }
 
 std::size_t leak_check::leaked() {

@@ -21,7 +21,8 @@ extern "C" void __lsan_register_root_region(const void* begin, std::size_t size)
 namespace runnel::debug {
 namespace {
 
-// The used part of a goroutine's memory: its control block is at the top.
+// The used part of a goroutine's memory: its control block is at the top, or of one that has no
+// stack yet its closure.
 bool used_part(const runtime::goroutine_view& g, std::uintptr_t& low) noexcept {
   low = g.context.sp & ~std::uintptr_t{15};
   return g.machine_tid == 0 && low > g.stack_low && low < g.stack_high;

@@ -175,7 +175,12 @@ void take_census(census& all, const selection& which) noexcept {
   all.part_begin = all.part_end = 0;
   all.patient_until = now_ns() + patience_ns;
   runtime::for_each_goroutine(&add_id, &all);
-  std::sort_heap(all.ids.begin(), all.ids.begin() + static_cast<std::ptrdiff_t>(all.id_count));
+  const auto end = all.ids.begin() + static_cast<std::ptrdiff_t>(all.id_count);
+  std::sort_heap(all.ids.begin(), end);
+  // Who began just now may have been seen before and after.
+  const auto twice = static_cast<std::size_t>(end - std::unique(all.ids.begin(), end));
+  all.id_count -= twice;
+  all.goroutine_total -= twice;
   if (which.threads) runtime::for_each_blocked_thread(&add_thread, &all);
   // Threads first: they are asleep, and answer.
   for (std::size_t i = 0; i < all.thread_count; ++i) {

@@ -6,6 +6,7 @@
 #include "arch/stack.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/scheduler.hpp"
+#include "runtime/seed_depot.hpp"
 #include "runtime/stack_depot.hpp"
 #include "runtime/timers.hpp"
 
@@ -46,6 +47,7 @@ bool drop_idle(processor* p, unsigned index) noexcept {
   sched->lock.unlock();
   if (!found) return false;
   flush_free_list(p);  // while it is ours alone: a spare one may be taken and used at once
+  flush_seeds(p);
   sched->lock.lock();
   p->next_idle = sched->spare_p;
   sched->spare_p = p;

@@ -10,8 +10,11 @@
 //    A runnable goroutine may still be on its old machine for a moment; who takes it from a queue
 //    waits for null before resuming it.
 //  - next: whoever owns it just then (a free list, the global queue).
-//  - reason, wait_since, alive: relaxed; for reports only, nothing is decided by them.
-//  - the rest: the spawner, before the goroutine is first queued.
+//  - reason, wait_since, alive: for reports only, nothing is decided by them.
+//  - locked_to: itself; of a seed its constructor.
+//  - the rest: the spawner, before the goroutine is first queued, or whoever plants it, before it
+//  is
+//    first entered.
 #pragma once
 
 #include <atomic>
@@ -55,8 +58,8 @@ struct alignas(cache_line) goroutine : parker {
   goroutine_entry entry = nullptr;
   void* closure = nullptr;
 
-  runtime::machine* locked_to = nullptr;  // written by itself only
-  std::uintptr_t stack_low = 0;           // of the slot, its guard included
+  runtime::machine* locked_to = nullptr;
+  std::uintptr_t stack_low = 0;  // of the slot, its guard included
   std::uintptr_t stack_high = 0;
   const char* name_text = nullptr;
   std::uint32_t name_size = 0;

@@ -62,6 +62,7 @@ struct visitor {
 
 void for_each_goroutine(void (*visit)(void*, const goroutine_view&), void* argument) {
   visitor v{visit, argument, current_machine()};
+  // First, so that nobody is missed who gets a stack meanwhile.
   for_each_seed(
       [](void* a, const seed& s) {
         const visitor& to = *static_cast<visitor*>(a);

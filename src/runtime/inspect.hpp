@@ -39,7 +39,8 @@ struct thread_view {
   std::int64_t waiting_ns;
 };
 
-/// Calls visit(argument, view) for each goroutine alive, in order of id where that costs nothing.
+/// Calls visit(argument, view) for each goroutine alive, in any order.
+/// One that takes its first turn meanwhile may be visited twice.
 void for_each_goroutine(void (*visit)(void* argument, const goroutine_view& view), void* argument);
 /// Calls visit for each plain thread that is blocked in runnel.
 void for_each_blocked_thread(void (*visit)(void* argument, const thread_view& view),

@@ -74,7 +74,8 @@ struct alignas(detail::cache_line) processor {
 
   goroutine* free_list = nullptr;
   std::uint32_t free_count = 0;
-  arch::stack_range fresh;  // stacks that nobody has touched
+  arch::stack_range fresh;          // stacks that nobody has touched
+  std::uint32_t rights_to_end = 0;  // reservations of seeds that were planted on some of them
   std::uint32_t seed_count = 0;
   goroutine* seeds = nullptr;  // see seed_depot.hpp
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <new>
+#include <utility>
 
 #include "arch/runtime_lock.hpp"
 #include "arch/stack.hpp"
@@ -20,6 +21,7 @@ constexpr std::uint32_t list_batch = 64;
 struct alignas(seed) slab {
   std::atomic<std::uint32_t> made;  // seeds constructed so far, from the first on
   std::uint32_t in_use;             // of these, not in `free`
+  std::uint32_t rights;             // of those in `free`
   goroutine* free;                  // linked by goroutine::next
   slab* next;                       // made before this one; constant
   slab* next_open;                  // in the list of those that can give a seed
@@ -69,7 +71,7 @@ bool add_slab() noexcept {
   slab* before = depot.slabs.load(std::memory_order_relaxed);
   // The first is touched page by page: most programs need few. Who needs a second needs much.
   madvise(memory, slab_size, before == nullptr ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-  auto* s = ::new (memory) slab{{0}, 0, nullptr, before, nullptr, false};
+  auto* s = ::new (memory) slab{{0}, 0, 0, nullptr, before, nullptr, false};
   depot.slabs.store(s, std::memory_order_release);  // pairs with for_each_seed
   open_slab(s);
   return true;
@@ -82,6 +84,7 @@ seed* take_from_depot() noexcept {
   auto* s = static_cast<seed*>(from->free);
   if (s != nullptr) {
     from->free = s->next;
+    if (s->has_right) --from->rights;
   } else {
     const std::uint32_t made = from->made.load(std::memory_order_relaxed);
     s = ::new (from->at(made)) seed();
@@ -100,19 +103,17 @@ void put_into_depot(seed* s) noexcept {
   slab* to = slab_of(s);
   s->next = to->free;
   to->free = s;
+  if (s->has_right) ++to->rights;
   --to->in_use;
   open_slab(to);
 }
 
-/// Inside the lock: ends the reservations of the free seeds of s.
-void cancel_rights_of(slab& s) noexcept {
-  std::size_t n = 0;
-  for (goroutine* g = s.free; g != nullptr; g = g->next) {
-    auto* one = static_cast<seed*>(g);
-    if (one->has_right) ++n;
-    one->has_right = false;
-  }
-  arch::cancel_reserved_stacks(n);
+/// Inside the lock: takes s, which is open, out of the list.
+void close_slab(slab* s) noexcept {
+  slab** at = &depot.open;
+  while (*at != s) at = &(*at)->next_open;
+  *at = s->next_open;
+  s->open = false;
 }
 
 }  // namespace
@@ -184,31 +185,44 @@ void flush_seeds(processor* p) noexcept {
   }
   p->seed_count = 0;
   depot.lock.unlock();
+  if (p->rights_to_end != 0) arch::cancel_reserved_stacks(std::exchange(p->rights_to_end, 0));
 }
 
 void cancel_rights() noexcept {
   depot.lock.lock();
   for (slab* s = depot.slabs.load(std::memory_order_relaxed); s != nullptr; s = s->next) {
-    cancel_rights_of(*s);
+    if (s->rights == 0) continue;
+    arch::cancel_reserved_stacks(s->rights);
+    s->rights = 0;
+    for (goroutine* g = s->free; g != nullptr; g = g->next)
+      static_cast<seed*>(g)->has_right = false;
   }
   depot.lock.unlock();
 }
 
 bool trim_seeds(std::size_t budget) noexcept {
-  depot.lock.lock();
-  slab* s = depot.slabs.load(std::memory_order_relaxed);
-  for (; s != nullptr && budget != 0; s = s->next) {
-    if (s->in_use != 0 || s->made.load(std::memory_order_relaxed) == 0) continue;
-    cancel_rights_of(*s);
-    s->free = nullptr;
-    s->made.store(0, std::memory_order_relaxed);
+  for (slab* s = depot.slabs.load(std::memory_order_acquire); s != nullptr; s = s->next) {
+    depot.lock.lock();
+    const bool unused = s->in_use == 0 && s->made.load(std::memory_order_relaxed) != 0;
+    if (unused && budget != 0) {
+      close_slab(s);
+      arch::cancel_reserved_stacks(s->rights);
+      s->rights = 0;
+      s->free = nullptr;
+      s->made.store(0, std::memory_order_relaxed);
+    }
+    depot.lock.unlock();
+    if (!unused) continue;
+    if (budget == 0) return true;
+    --budget;
     // All but the page with the head. A walk that is there just now reads zeros: nobody is alive.
     const auto at = reinterpret_cast<std::uintptr_t>(s) + arch::page_size;
     arch::discard_pages(at, at + slab_size - arch::page_size);
-    --budget;
+    depot.lock.lock();
+    open_slab(s);
+    depot.lock.unlock();
   }
-  depot.lock.unlock();
-  return s != nullptr;
+  return false;
 }
 
 void for_each_seed(void (*visit)(void*, const seed&), void* argument) {

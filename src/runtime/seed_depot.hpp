@@ -9,7 +9,7 @@
 // goroutine itself, since a user's move constructor may do what it likes.
 //
 // Planting cannot fail, as nobody could be told: a seed in use has the right to a stack of the
-// default size reserved (arch::reserve_stack), which it uses if there is no free one, and else
+// default size reserved (arch::reserve_stack), which it gives up if it needs a fresh one, and else
 // keeps.
 //
 // Invariants
@@ -53,7 +53,7 @@ goroutine* plant(machine* m, seed& s) noexcept;
 
 /// Takes back one that has been planted and emptied, or was never started.
 void give_seed(processor* p, seed* s) noexcept;
-/// Moves all of p's to the depot.
+/// Moves all of p's to the depot, and ends the rights that p has gathered.
 void flush_seeds(processor* p) noexcept;
 /// Ends the reservations of all seeds in the depot: stacks are needed otherwise.
 void cancel_rights() noexcept;

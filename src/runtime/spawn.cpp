@@ -94,7 +94,7 @@ void make_enterable(goroutine* g) noexcept {
 goroutine* plant(machine* m, seed& s) noexcept {
   goroutine* g = take_left_goroutine(m->p, m->g);
   if (g == nullptr) {
-    g = carve_reserved_goroutine();
+    g = take_promised_goroutine(m->p);
     s.has_right = false;
   }
   take_over_stack(g);
@@ -173,10 +173,13 @@ using runtime::sched;
 
 namespace {
 
-/// Of memory that is left, or that others keep for later.
-goroutine* take_last_goroutine(unsigned stack_class) {
-  runtime::flush_idle_free_lists();
-  runtime::cancel_rights();
+/// Of memory that is left, or that is kept for later.
+goroutine* take_last_goroutine(processor* p, unsigned stack_class) {
+  if (stack_class == 0) {
+    if (p != nullptr) runtime::flush_seeds(p);
+    runtime::flush_idle_processors(true);
+    runtime::cancel_rights();
+  }
   goroutine* g = runtime::take_goroutine(nullptr, stack_class);
   if (g == nullptr) throw std::bad_alloc();
   return g;
@@ -195,7 +198,7 @@ new_goroutine spawn_prepare(std::size_t size, std::size_t align, std::size_t sta
     if (runtime::seed* s = runtime::take_seed(p)) return {s, s->place};
   }
   goroutine* g = runtime::take_goroutine(p, stack_class);
-  if (__builtin_expect(g == nullptr, 0)) g = take_last_goroutine(stack_class);
+  if (__builtin_expect(g == nullptr, 0)) g = take_last_goroutine(p, stack_class);
   runtime::take_over_stack(g);
   const std::uintptr_t top = reinterpret_cast<std::uintptr_t>(g);
   if (__builtin_expect(size > (g->stack_high - g->stack_low) / 4 || align > arch::page_size, 0)) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <new>
+#include <utility>
 
 #include "arch/runtime_lock.hpp"
 #include "arch/sanitizer.hpp"
@@ -97,7 +98,7 @@ goroutine* take_first(processor* p) noexcept {
 
 /// Of p's untouched stacks, which are as many as are worth a system call. Null: no memory.
 goroutine* take_fresh(processor* p) noexcept {
-  if (p->fresh.left == 0) p->fresh = arch::carve_stacks();
+  if (p->fresh.left == 0) p->fresh = arch::carve_stacks(std::exchange(p->rights_to_end, 0));
   if (p->fresh.left == 0) return nullptr;
   const std::uintptr_t low = p->fresh.low;
   p->fresh.low += arch::default_stack;
@@ -136,11 +137,12 @@ goroutine* take_left_goroutine(processor* p, const goroutine* but) noexcept {
   depot.lock.lock();
   g = pop_any(0);
   depot.lock.unlock();
-  return g != nullptr ? g : take_fresh(p);
+  return g;
 }
 
-goroutine* carve_reserved_goroutine() noexcept {
-  return make_goroutine(arch::carve_reserved_stack(), 0);
+goroutine* take_promised_goroutine(processor* p) noexcept {
+  ++p->rights_to_end;
+  return take_fresh(p);
 }
 
 void give_goroutine(processor* p, goroutine* g) noexcept {
@@ -174,6 +176,15 @@ void flush_free_list(processor* p) noexcept {
   }
   p->free_count = 0;
   depot.lock.unlock();
+}
+
+void flush_fresh(processor* p) noexcept {
+  while (p->fresh.left != 0) {
+    goroutine* g = take_fresh(p);
+    depot.lock.lock();
+    push(depot.fresh[0], g);
+    depot.lock.unlock();
+  }
 }
 
 bool trim_depot(std::size_t budget) noexcept {

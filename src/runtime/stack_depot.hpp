@@ -17,11 +17,12 @@ inline constexpr std::uint32_t free_list_batch = 64;
 /// A goroutine of the class from p's free list (null p: none), the depot or fresh memory; null when
 /// memory is exhausted.
 goroutine* take_goroutine(processor* p, unsigned stack_class) noexcept;
-/// For a seed: as take_goroutine(p, 0), but not `but`, on whose stack the caller stands. Null: only
-/// reserved ones are left.
+/// For a seed: one of p's free list or of the depot, not `but`, on whose stack the caller stands.
+/// Null: there is none.
 goroutine* take_left_goroutine(processor* p, const goroutine* but) noexcept;
-/// Fresh, by right of a reservation, which ends.
-goroutine* carve_reserved_goroutine() noexcept;
+/// For a seed: a fresh one by its right, which it gives up. Does not fail, nor reserve any address
+/// space.
+goroutine* take_promised_goroutine(processor* p) noexcept;
 /// Takes g back, when it has finished or was never started. g's stack may still be stood on by the
 /// holder of p, who must leave it before p's free list is used by anyone else.
 void give_goroutine(processor* p, goroutine* g) noexcept;
@@ -29,6 +30,9 @@ void give_goroutine(processor* p, goroutine* g) noexcept;
 goroutine* goroutine_of_stack(std::uintptr_t low, std::uintptr_t high) noexcept;
 /// Moves all of p's free goroutines to the depot.
 void flush_free_list(processor* p) noexcept;
+
+/// Moves p's fresh stacks to the depot, which touches a page of each: others have none.
+void flush_fresh(processor* p) noexcept;
 
 /// Gives the memory of stacks that lie in the depot back to the kernel, all but their top page. At
 /// most `budget` stacks; true if there may be more to do. sysmon calls it when little else runs.

@@ -209,6 +209,7 @@ void* sysmon_main(void*) {
       if (now - idle_since > idle_before_sleep_ns && !trimming && trace_ns == 0) {
         const timespec before_trim{0, idle_before_trim_ns};
         if (sleep_until_needed(&before_trim)) {
+          flush_idle_processors(false);
           trim_depot(SIZE_MAX);
           trim_seeds(SIZE_MAX);
           sleep_until_needed(nullptr);

@@ -124,6 +124,28 @@ int burst_fills_address_space() {
   });
 }
 
+// What goroutines of a burst were promised is for others when they have ended: of 256 stacks (of a
+// limit of 64 MiB) nearly all can be had.
+int after_a_burst() {
+  const int begun = runnel::run([] {
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < 200; ++i) runnel::go([] {});
+      while (runnel::num_goroutine() != 1) runnel::yield();
+    }
+    const chan<void> release;
+    int parked = 0;
+    try {
+      for (; parked < 1000; ++parked) runnel::go({.name = "named"}, [=] { release.recv(); });
+    } catch (const std::bad_alloc&) {
+    }
+    release.close();
+    while (runnel::num_goroutine() != 1) runnel::sleep_for(1ms);
+    return parked;
+  });
+  std::puts(begun >= 250 && begun <= 256 ? "OK" : std::to_string(begun).c_str());
+  return 0;
+}
+
 // What was to run in the goroutine is destroyed when go fails.
 int failed_go_keeps_nothing() {
   runnel::run([] {});
@@ -210,6 +232,7 @@ int main(int argc, char** argv) {
       {"procs_on_one_cpu", procs_on_one_cpu},
       {"address_space", address_space},
       {"burst_fills_address_space", burst_fills_address_space},
+      {"after_a_burst", after_a_burst},
       {"failed_go_keeps_nothing", failed_go_keeps_nothing},
       {"huge_stack", huge_stack},
       {"threads", threads},
