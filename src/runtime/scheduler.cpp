@@ -265,10 +265,12 @@ void retire_processor(machine* m) noexcept {
 
 void flush_idle_processors(bool fresh_too) noexcept {
   sched->lock.lock();
-  for (processor* p = sched->idle_p; p != nullptr; p = p->next_idle) {
-    flush_free_list(p);
-    flush_seeds(p);
-    if (fresh_too) flush_fresh(p);
+  for (processor* list : {sched->idle_p, sched->spare_p}) {
+    for (processor* p = list; p != nullptr; p = p->next_idle) {
+      flush_free_list(p);
+      flush_seeds(p);
+      if (fresh_too) flush_fresh(p);
+    }
   }
   sched->lock.unlock();
 }

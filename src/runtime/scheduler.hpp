@@ -126,8 +126,8 @@ bool start_machine(processor* p, bool searching) noexcept;
 processor* detach_processor(processor* p, unsigned index, bool replace) noexcept;
 /// A processor of s, registered for counters and reports. Null if memory is exhausted.
 processor* make_processor(scheduler& s) noexcept;
-/// Moves the free goroutines and seeds of idle processors to the depots, and their fresh stacks, of
-/// which each costs a page then.
+/// Moves the free goroutines and seeds of idle and spare processors to the depots, and their fresh
+/// stacks, of which each costs a page then.
 void flush_idle_processors(bool fresh_too) noexcept;
 /// m found its processor detached: gives it up.
 void retire_processor(machine* m) noexcept;

@@ -125,7 +125,7 @@ int burst_fills_address_space() {
 }
 
 // What goroutines of a burst were promised is for others when they have ended: of 256 stacks (of a
-// limit of 64 MiB) nearly all can be had.
+// limit of 64 MiB) nearly all can be had. (A relief of this processor may keep some for itself.)
 int after_a_burst() {
   const int begun = runnel::run([] {
     for (int round = 0; round < 3; ++round) {
@@ -142,7 +142,8 @@ int after_a_burst() {
     while (runnel::num_goroutine() != 1) runnel::sleep_for(1ms);
     return parked;
   });
-  std::puts(begun >= 250 && begun <= 256 ? "OK" : std::to_string(begun).c_str());
+  const int least = runnel::stats().relieved == 0 ? 250 : 150;
+  std::puts(begun >= least && begun <= 256 ? "OK" : std::to_string(begun).c_str());
   return 0;
 }
 

@@ -187,7 +187,7 @@ RUNNEL_TEST(burst, who_has_not_begun_is_reported) {
   std::string dump;
   int begun_by_then = 0;
   {
-    runnel::leak_check check(0ms);
+    runnel::leak_check check;
     for (int i = 0; i < 20; ++i) runnel::go([&begun] { ++begun; });
     alive = runnel::num_goroutine();
     dump = goroutine_dump();
