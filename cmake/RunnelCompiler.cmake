@@ -38,6 +38,6 @@ if(PROJECT_IS_TOP_LEVEL AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
     # Without the directory in the hash the build directories share what they compile alike; with paths made relative
     # to the tree, so do clones.
     set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND};-E;env;CCACHE_NOHASHDIR=1;CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}"
-        CCACHE_ABSSTDERR=1 ${RUNNEL_CCACHE})
+        CCACHE_ABSSTDERR=1 CCACHE_SLOPPINESS=pch_defines,time_macros ${RUNNEL_CCACHE})
   endif()
 endif()
