@@ -18,6 +18,7 @@
 using namespace std::chrono_literals;
 using runnel::chan;
 using runnel_test::crew;
+using runnel_test::crowd;
 using runnel_test::eventually;
 using runnel_test::patience;
 using runnel_test::rounds;
@@ -31,7 +32,7 @@ using clock_type = std::chrono::steady_clock;
 // So many yield that they fill a processor's own queue and the global one: whom one of them wakes
 // has his turn.
 RUNNEL_TEST_BOTH(runtime, a_crowd_that_yields_starves_nobody) {
-  constexpr int n = 1000;
+  constexpr int n = crowd(1000);
   for (int round = 0; round < rounds(20); ++round) {
     std::atomic<bool> open{false};
     const chan<void> gate;
@@ -85,7 +86,7 @@ RUNNEL_TEST_BOTH(runtime, pollers_that_never_yield_starve_nobody) {
 // one of these was taken at each 61st pick, others had had 650 turns before the last had its
 // first.)
 RUNNEL_TEST_BOTH(runtime, those_that_yield_take_turns) {
-  constexpr std::size_t n = 3000;
+  constexpr std::size_t n = crowd(3000);
   std::vector<std::atomic<int>> turns(n);
   std::atomic<std::size_t> missing{n};
   std::atomic<std::size_t> left{n};
@@ -114,8 +115,8 @@ RUNNEL_TEST_BOTH(runtime, those_that_yield_take_turns) {
 
 // New ones that keep coming, and are preferred, do not keep the old from ever running.
 RUNNEL_TEST_BOTH(runtime, the_new_do_not_starve_the_old) {
-  constexpr int old_ones = 2000;
-  constexpr int most_new = 1000;
+  constexpr int old_ones = crowd(2000) / 2;
+  constexpr int most_new = old_ones;
   std::atomic<int> old_left{old_ones};
   std::atomic<int> new_left{0};
   const auto end = clock_type::now() + patience(20s);

@@ -194,8 +194,9 @@ RUNNEL_TEST_BOTH(timer, many_receivers_of_one) {
   }
 }
 
-// Stop and reset of one timer by several at once: no crash, and in the end it obeys. As Go's, stop does not wait for
-// calls that have begun, nor for goroutines that are about to make one: they own what they count in.
+// Stop and reset of one timer by several at once: no crash, and in the end it obeys. As Go's, stop
+// does not wait for calls that have begun, nor for goroutines that are about to make one: they own
+// what they count in.
 RUNNEL_TEST_BOTH(timer, concurrent_use_of_one_timer) {
   const auto others = runnel::num_goroutine();
   runnel::timer t(1h);
