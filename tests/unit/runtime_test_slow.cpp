@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <runnel/chan.hpp>
 #include <runnel/go.hpp>
 #include <runnel/runtime.hpp>
@@ -16,24 +15,14 @@
 #include <vector>
 
 #include "support/crew.hpp"
+#include "support/resident.hpp"
 #include "support/test.hpp"
 
 using namespace std::chrono_literals;
 using runnel::chan;
 using runnel_test::eventually;
+using runnel_test::resident_bytes;
 using runnel_test::under_sanitizer;
-
-namespace {
-
-std::size_t resident_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) return std::stoul(line.substr(6)) * 1024;
-  }
-  return 0;
-}
-
-}  // namespace
 
 RUNNEL_TEST_BOTH(scale, a_million_parked_goroutines) {
   runnel_test::set_deadline(600s);
@@ -59,6 +48,21 @@ RUNNEL_TEST_BOTH(scale, a_million_parked_goroutines) {
   for (int i = 0; i < n; ++i) c.send(1);
   ASSERT_TRUE(eventually([&] { return sum == n; }, 300s));
   ASSERT_TRUE(eventually([&] { return runnel::num_goroutine() == goroutines_before; }, 300s));
+}
+
+// What goroutines took that have never run, and so never had a stack, is given back when little
+// else is going on: all slabs of seeds but a few of which processors keep one.
+RUNNEL_TEST(scale, memory_of_a_burst_is_given_back) {
+  if (under_sanitizer || runnel::max_procs() != 1) return;  // elsewhere they begin at once
+  const std::size_t before = resident_bytes();
+  std::atomic<int> left{600'000};
+  for (int i = left; i > 0; --i) runnel::go([&left] { --left; });
+  const std::size_t at_most = resident_bytes();
+  ASSERT_TRUE(eventually([&] { return left == 0; }, 60s));
+  const std::size_t taken = at_most - before;
+  if (at_most < before || taken < (std::size_t{32} << 20)) return;  // preempted early and often
+  EXPECT_TRUE(eventually([&] { return resident_bytes() < before + taken / 2; }))
+      << resident_bytes() - before << " of " << taken << " bytes";
 }
 
 RUNNEL_TEST_BOTH(scale, a_million_woken_by_one_close) {

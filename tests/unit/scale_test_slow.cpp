@@ -1,7 +1,6 @@
 // Scale: a million timers that live, a million contexts that come and go, half a million that end
 // at once. runnel: labels: slow runnel: serial
 #include <chrono>
-#include <fstream>
 #include <optional>
 #include <runnel/chan.hpp>
 #include <runnel/context.hpp>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "support/crew.hpp"
+#include "support/resident.hpp"
 #include "support/test.hpp"
 
 using namespace std::chrono_literals;
@@ -22,6 +22,7 @@ using runnel::with_cancel;
 using runnel::with_timeout;
 using runnel_test::crew;
 using runnel_test::eventually;
+using runnel_test::resident_bytes;
 using runnel_test::rounds;
 using runnel_test::under_sanitizer;
 
@@ -30,14 +31,6 @@ namespace {
 const runnel::context_key<int> key{"number"};
 
 std::size_t armed() { return runnel::stats().timers; }
-
-std::size_t resident_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) return std::stoul(line.substr(6)) * 1024;
-  }
-  return 0;
-}
 
 /// Contexts below `root`: each below the one that `above` names by its number.
 template <class Above>
