@@ -58,7 +58,7 @@ constexpr int rounds(int n) { return under_sanitizer || emulated ? (n + 9) / 10 
 // How many goroutines a crowd has: n, or fewer where each of them makes every atomic operation of
 // all the others dearer (the vector clocks of GCC 12's ThreadSanitizer). Still more than a
 // processor's own queue can take.
-constexpr int crowd(int n) { return RUNNEL_TEST_TSAN != 0 && n > 600 ? 600 : n; }
+constexpr int crowd(int n, int most = 600) { return RUNNEL_TEST_TSAN != 0 && n > most ? most : n; }
 
 // How long something that must happen may take before a test gives it up. Generous on purpose:
 // such a bound only turns a hang into a failure, nothing is measured by it.

@@ -115,8 +115,8 @@ RUNNEL_TEST_BOTH(runtime, those_that_yield_take_turns) {
 
 // New ones that keep coming, and are preferred, do not keep the old from ever running.
 RUNNEL_TEST_BOTH(runtime, the_new_do_not_starve_the_old) {
-  constexpr int old_ones = crowd(2000) / 2;
-  constexpr int most_new = old_ones;
+  constexpr int old_ones = crowd(2000, 300);
+  constexpr int most_new = crowd(1000, 300);
   std::atomic<int> old_left{old_ones};
   std::atomic<int> new_left{0};
   const auto end = clock_type::now() + patience(20s);

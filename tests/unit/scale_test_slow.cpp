@@ -1,5 +1,6 @@
-// Scale: a million timers that live, a million contexts that come and go, half a million that end
-// at once. runnel: labels: slow runnel: serial
+// Scale: a million timers that live and contexts that come and go, half a million that end at once.
+// runnel: labels: slow
+// runnel: serial
 #include <chrono>
 #include <optional>
 #include <runnel/chan.hpp>

@@ -241,7 +241,7 @@ RUNNEL_TEST_BOTH(timer, concurrent_use_of_one_timer) {
   t.reset(1ms);
   EXPECT_TRUE(t.c().recv());
   f.stop();
-  EXPECT_TRUE(eventually([&] { return runnel::num_goroutine() == others; }));
+  EXPECT_TRUE(eventually([&] { return runnel::num_goroutine() <= others; }));
   const int before = *runs;
   f.reset(0ns);
   EXPECT_TRUE(eventually([&] { return *runs == before + 1; }));
