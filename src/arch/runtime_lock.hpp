@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "arch/keep_errno.hpp"
+
 namespace runnel::runtime {
 
 inline void cpu_relax() noexcept {
@@ -28,6 +30,7 @@ class backoff {
     } else if (round_ < 96) {
       sched_yield();
     } else {
+      const keep_errno kept;  // a signal ends the nap early
       const std::uint32_t step = round_ - 96 < 5 ? round_ - 96 : 5;
       const timespec nap{0, 20'000L << step};
       nanosleep(&nap, nullptr);

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <limits>
 
+#include "arch/keep_errno.hpp"
 #include "arch/runtime_lock.hpp"
 
 #if defined(RUNNEL_HAVE_VALGRIND)
@@ -74,6 +75,7 @@ struct stack_memory {
 constinit stack_memory memory{};
 
 bool add_arena(unsigned stack_class) noexcept {
+  const runtime::keep_errno kept;
   const std::size_t slot = stack_slot_size(stack_class);
   std::size_t& planned = memory.next_size[stack_class];
   std::size_t size = std::max(std::max(planned, first_arena), slot);
@@ -182,6 +184,7 @@ stack_range carve(unsigned stack_class, std::uint32_t n) noexcept {
 
 /// What follows outside of the lock, for slots that the caller owns.
 void prepare(stack_range slots, unsigned stack_class) noexcept {
+  const runtime::keep_errno kept;
   const std::size_t size = stack_slot_size(stack_class);
   install_guards(slots.low, size, slots.left);
   for (std::uint32_t i = 0; i < slots.left; ++i) {

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <new>
 
+#include "arch/keep_errno.hpp"
 #include "arch/sanitizer.hpp"
 #include "arch/switch.hpp"
 #include "runtime/create_machine.hpp"
@@ -214,6 +215,7 @@ void abandon_machines() noexcept {
 machine* first_machine() noexcept { return machines.load(std::memory_order_acquire); }
 
 bool create_thread(void* (*body)(void*), void* argument, const sigset_t& signals) noexcept {
+  const keep_errno kept;
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

@@ -11,6 +11,7 @@
 #include <limits>
 #include <system_error>
 
+#include "arch/keep_errno.hpp"
 #include "runtime/netpoll.hpp"
 #include "runtime/scheduler.hpp"
 
@@ -74,10 +75,9 @@ void netpoll_wait(std::int64_t deadline) noexcept {
 
 void netpoll_interrupt() noexcept {
   const std::uint64_t one = 1;
-  const int saved = errno;
+  const keep_errno kept;
   // The counter overflowing after 2^64 unread writes is the only way to fail, and means "awake".
   syscall(SYS_write, interrupt_fd, &one, sizeof one);
-  errno = saved;
 }
 
 std::uint32_t netpoll_waiters() noexcept { return 0; }

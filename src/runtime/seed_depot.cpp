@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "arch/keep_errno.hpp"
 #include "arch/runtime_lock.hpp"
 #include "arch/stack.hpp"
 
@@ -66,6 +67,7 @@ void* map_slab() noexcept {
 }
 
 bool add_slab() noexcept {
+  const keep_errno kept;
   void* memory = map_slab();
   if (memory == nullptr) return false;
   slab* before = depot.slabs.load(std::memory_order_relaxed);

@@ -125,26 +125,35 @@ int burst_fills_address_space() {
 }
 
 // What goroutines of a burst were promised is for others when they have ended: of 256 stacks (of a
-// limit of 64 MiB) nearly all can be had. (A relief of this processor may keep some for itself.)
+// limit of 64 MiB) nearly all can be had. A relief of this processor, which a busy machine brings
+// about, has stacks of its own: only a try without one is judged.
 int after_a_burst() {
-  const int begun = runnel::run([] {
-    for (int round = 0; round < 3; ++round) {
-      for (int i = 0; i < 200; ++i) runnel::go([] {});
-      while (runnel::num_goroutine() != 1) runnel::yield();
-    }
-    const chan<void> release;
+  const auto stacks_to_be_had = [] {
     int parked = 0;
+    const chan<void> release;
     try {
+      for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 200; ++i) runnel::go([] {});
+        while (runnel::num_goroutine() != 1) runnel::yield();
+      }
       for (; parked < 1000; ++parked) runnel::go({.name = "named"}, [=] { release.recv(); });
     } catch (const std::bad_alloc&) {
     }
     release.close();
     while (runnel::num_goroutine() != 1) runnel::sleep_for(1ms);
     return parked;
-  });
-  const int least = runnel::stats().relieved == 0 ? 250 : 150;
-  std::puts(begun >= least && begun <= 256 ? "OK" : std::to_string(begun).c_str());
-  return 0;
+  };
+  for (int tries = 0; tries < 50; ++tries) {
+    const std::uint64_t relieved = runnel::stats().relieved;
+    const int begun = runnel::run(stacks_to_be_had);
+    if (runnel::stats().relieved == relieved) {
+      std::puts(begun >= 250 && begun <= 256 ? "OK" : std::to_string(begun).c_str());
+      return 0;
+    }
+    runnel::sleep_for(100ms);  // by then the relief has retired
+  }
+  std::puts("never without a relief");
+  return 1;
 }
 
 // What was to run in the goroutine is destroyed when go fails.

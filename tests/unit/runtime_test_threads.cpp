@@ -71,6 +71,33 @@ RUNNEL_TEST_BOTH(threads, errno_is_kept_across_channel_operations) {
   }
 }
 
+// A sleeper's futex says EINTR then, or EAGAIN if the value came just before it slept.
+RUNNEL_TEST_THREAD(threads, errno_is_kept_by_a_wait_that_signals_interrupt) {
+  static std::atomic<int> handled;
+  handled = 0;
+  struct sigaction action = {};
+  struct sigaction old = {};
+  action.sa_handler = [](int) { ++handled; };  // without SA_RESTART
+  sigemptyset(&action.sa_mask);
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &old), 0);
+  const chan<int> c;
+  const pthread_t receiver = ::pthread_self();
+  std::thread sender([&] {
+    // Each is handled while the receiver sleeps: it wakes up for nothing else.
+    for (int i = 1; i <= 5; ++i) {
+      std::this_thread::sleep_for(2ms);
+      ::pthread_kill(receiver, SIGUSR1);
+      while (handled < i) std::this_thread::yield();
+    }
+    c.send(1);
+  });
+  set_errno(77);
+  EXPECT_EQ(c.recv(), 1);
+  EXPECT_EQ(get_errno(), 77);
+  sender.join();
+  EXPECT_EQ(sigaction(SIGUSR1, &old, nullptr), 0);
+}
+
 RUNNEL_TEST(threads, a_locked_goroutine_stays_on_its_thread) {
   crew all;
   for (int g = 0; g < 4; ++g) {

@@ -58,20 +58,17 @@ RUNNEL_TEST_BOTH(time, what_is_received_is_the_time_of_the_event) {
   EXPECT_GE(last - started, 15ms - 1ms);
 }
 
-// TestAfterQueuing: whichever was asked for first, the shorter one comes first.
-//
-// True, in Go as here, of timers armed on one processor: overdue ones of several are run processor
-// after processor. So all are armed by one goroutine, before anything parks; and since that may be
-// held up between two of them, the order to be seen is that of the deadlines, as far as it is
-// known.
-RUNNEL_TEST_BOTH(time, events_come_in_the_order_of_their_times) {
-  struct event {
-    int slot;
-    recv_chan<time_point> c;
-    time_point not_before;
-    time_point not_after;
-    time_point t{};
-  };
+namespace {
+
+struct event {
+  int slot;
+  recv_chan<time_point> c;
+  time_point not_before;
+  time_point not_after;
+  time_point t{};
+};
+
+std::vector<event> events_as_they_come() {
   std::vector<event> events;
   for (const int slot : {5, 3, 6, 6, 6, 1, 1, 2, 7, 9, 4, 8, 0}) {
     const time_point before = clock_type::now();
@@ -81,14 +78,40 @@ RUNNEL_TEST_BOTH(time, events_come_in_the_order_of_their_times) {
   crew all;
   for (event& e : events) all.go([&e] { e.t = *e.c.recv(); });
   all.wait();
+  return events;
+}
+
+// What came before another that was due earlier; empty: nothing.
+std::string out_of_order(const std::vector<event>& events) {
+  std::string found;
   for (const event& a : events) {
     EXPECT_GE(a.t, a.not_before);
     for (const event& b : events) {
-      if (a.t < b.t) {
-        EXPECT_LE(a.not_before, b.not_after) << "slot " << a.slot << " before slot " << b.slot;
+      if (a.t < b.t && a.not_before > b.not_after) {
+        found += "slot " + std::to_string(a.slot) + " before " + std::to_string(b.slot) + "\n";
       }
     }
   }
+  return found;
+}
+
+}  // namespace
+
+// TestAfterQueuing: whichever was asked for first, the shorter one comes first.
+//
+// True, in Go as here, of timers armed on one processor: overdue ones of several are run processor
+// after processor. So all are armed by one goroutine, before anything parks; and since that may be
+// held up between two of them, the order to be seen is that of the deadlines, as far as it is
+// known.
+// Five tries, as many as Go's test has: who comes late to a channel whose time is over makes it fire
+// there and then, so that goroutines held up until two times are over fire them in their own order.
+RUNNEL_TEST_BOTH(time, events_come_in_the_order_of_their_times) {
+  std::string found;
+  for (int tries = 0; tries < 5; ++tries) {
+    found = out_of_order(events_as_they_come());
+    if (found.empty()) break;
+  }
+  EXPECT_EQ(found, "");
 }
 
 // TestAfterFunc.
