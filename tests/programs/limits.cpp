@@ -125,15 +125,19 @@ int burst_fills_address_space() {
 }
 
 // What goroutines of a burst were promised is for others when they have ended: of 256 stacks (of a
-// limit of 64 MiB) nearly all can be had. A relief of this processor, which a busy machine brings
-// about, has stacks of its own: only a try without one is judged.
+// limit of 64 MiB) nearly all can be had. A relief of this processor, which a busy machine or a
+// sanitizer brings about, keeps up to 192 for itself: hence some tries for one without.
 int after_a_burst() {
   const auto stacks_to_be_had = [] {
     int parked = 0;
     const chan<void> release;
     try {
       for (int round = 0; round < 3; ++round) {
-        for (int i = 0; i < 200; ++i) runnel::go([] {});
+        try {
+          for (int i = 0; i < 200; ++i) runnel::go([] {});
+        } catch (const std::bad_alloc&) {
+          if (runnel::stats().relieved == 0) return 0;
+        }
         while (runnel::num_goroutine() != 1) runnel::yield();
       }
       for (; parked < 1000; ++parked) runnel::go({.name = "named"}, [=] { release.recv(); });
@@ -143,17 +147,16 @@ int after_a_burst() {
     while (runnel::num_goroutine() != 1) runnel::sleep_for(1ms);
     return parked;
   };
-  for (int tries = 0; tries < 50; ++tries) {
+  int begun = 0;
+  int least = 50;
+  for (int tries = 0; tries < 4 && least != 250; ++tries) {
     const std::uint64_t relieved = runnel::stats().relieved;
-    const int begun = runnel::run(stacks_to_be_had);
-    if (runnel::stats().relieved == relieved) {
-      std::puts(begun >= 250 && begun <= 256 ? "OK" : std::to_string(begun).c_str());
-      return 0;
-    }
+    begun = runnel::run(stacks_to_be_had);
+    if (runnel::stats().relieved == relieved) least = 250;
     runnel::sleep_for(100ms);  // by then the relief has retired
   }
-  std::puts("never without a relief");
-  return 1;
+  std::puts(begun >= least && begun <= 256 ? "OK" : std::to_string(begun).c_str());
+  return 0;
 }
 
 // What was to run in the goroutine is destroyed when go fails.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <runnel/chan.hpp>
 #include <runnel/select.hpp>
+#include <source_location>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -197,55 +198,65 @@ int number_in(const std::optional<T>& v) {
 
 // ---- the ways
 
+// Out of line: EXPECT_EQ in a template is most of what its instances cost to compile.
+[[gnu::noinline]] void expect_same(std::int64_t found, std::int64_t wanted,
+                                   std::source_location at = std::source_location::current()) {
+  EXPECT_EQ(found, wanted) << "line " << at.line() << " of " << at.function_name();
+}
+void expect_same(chan_status found, chan_status wanted,
+                 std::source_location at = std::source_location::current()) {
+  expect_same(static_cast<int>(found), static_cast<int>(wanted), at);
+}
+
 template <class T>
 void send_in_every_way(const chan<T>& c) {
   const auto make = &sample<T>::make;
   c.send(make(1));
-  EXPECT_EQ(runnel::select(on_send(c, make(2))), 0U);
+  expect_same(runnel::select(on_send(c, make(2))), 0U);
   T three = make(3);
-  EXPECT_EQ(runnel::select(on_recv(chan<int>(nullptr)), on_send(c, std::move(three), [] {})), 1U);
+  expect_same(runnel::select(on_recv(chan<int>(nullptr)), on_send(c, std::move(three), [] {})), 1U);
   if constexpr (std::is_copy_constructible_v<T>) {
     const T four = make(4);
-    EXPECT_EQ(runnel::select(on_send(c, four)), 0U);
-    EXPECT_EQ(number<T>(four), 4);
+    expect_same(runnel::select(on_send(c, four)), 0U);
+    expect_same(number<T>(four), 4);
   } else if constexpr (std::is_constructible_v<T, T&>) {
     T four = make(4);
-    EXPECT_EQ(runnel::select(on_send(c, four)), 0U);
-    EXPECT_EQ(number<T>(four), 4);
+    expect_same(runnel::select(on_send(c, four)), 0U);
+    expect_same(number<T>(four), 4);
   } else {
     c.send(make(4));
   }
   std::array<runnel::select_case, 2> cases = {on_send(c, make(1)), on_recv(chan<T>(nullptr))};
-  EXPECT_EQ(runnel::select(cases), 0U);
+  expect_same(runnel::select(cases), 0U);
   c.close();
 }
 
 template <class T>
 void receive_in_every_way(const chan<T>& c) {
-  EXPECT_EQ(number_in<T>(c.recv()), 1);
+  expect_same(number_in<T>(c.recv()), 1);
   std::optional<T> second;
-  EXPECT_EQ(runnel::select(on_recv(c, second)), 0U);
-  EXPECT_EQ(number_in<T>(second), 2);
+  expect_same(runnel::select(on_recv(c, second)), 0U);
+  expect_same(number_in<T>(second), 2);
   int third = 0;
-  EXPECT_EQ(runnel::select(on_recv(c, [&](std::optional<T> v) { third = number_in<T>(v); }),
-                           on_recv(chan<int>(nullptr))),
-            0U);
-  EXPECT_EQ(third, 3);
+  expect_same(runnel::select(on_recv(c, [&](std::optional<T> v) { third = number_in<T>(v); }),
+                             on_recv(chan<int>(nullptr))),
+              0U);
+  expect_same(third, 3);
   if constexpr (std::is_default_constructible_v<T>) {
     int fourth = 0;
-    EXPECT_EQ(runnel::select(on_recv(c, [&](T v) { fourth = number<T>(v); })), 0U);
-    EXPECT_EQ(fourth, 4);
+    expect_same(runnel::select(on_recv(c, [&](T v) { fourth = number<T>(v); })), 0U);
+    expect_same(fourth, 4);
   } else {
-    EXPECT_EQ(runnel::select(on_recv(c, [] {})), 0U);
+    expect_same(runnel::select(on_recv(c, [] {})), 0U);
   }
   int fifth = 0;
   std::array<runnel::select_case, 1> cases = {
       on_recv(c, [&](std::optional<T> v) { fifth = number_in<T>(v); })};
-  EXPECT_EQ(runnel::select(cases), 0U);
-  EXPECT_EQ(fifth, 1);
-  EXPECT_EQ(runnel::select(cases), 0U);
-  EXPECT_EQ(fifth, -100);
-  EXPECT_FALSE(c.recv().has_value());
+  expect_same(runnel::select(cases), 0U);
+  expect_same(fifth, 1);
+  expect_same(runnel::select(cases), 0U);
+  expect_same(fifth, -100);
+  expect_same(c.recv().has_value(), false);
 }
 
 // Without anybody waiting at the other side.
@@ -253,42 +264,42 @@ template <class T>
 void try_in_every_way() {
   const auto make = &sample<T>::make;
   const chan<T> c(2);
-  EXPECT_EQ(c.try_send(make(1)), chan_status::ok);
-  EXPECT_EQ(runnel::select(on_send(c, make(2)), otherwise()), 0U);
+  expect_same(c.try_send(make(1)), chan_status::ok);
+  expect_same(runnel::select(on_send(c, make(2)), otherwise()), 0U);
   T kept = make(3);
-  EXPECT_EQ(c.try_send(std::move(kept)), chan_status::would_block);
-  EXPECT_EQ(number<T>(kept), 3);
-  EXPECT_EQ(runnel::select(otherwise(), on_send(c, std::move(kept))), 0U);
-  EXPECT_EQ(number<T>(kept), 3);
-  EXPECT_EQ(c.size(), 2U);
+  expect_same(c.try_send(std::move(kept)), chan_status::would_block);
+  expect_same(number<T>(kept), 3);
+  expect_same(runnel::select(otherwise(), on_send(c, std::move(kept))), 0U);
+  expect_same(number<T>(kept), 3);
+  expect_same(c.size(), 2U);
 
   if constexpr (std::is_move_assignable_v<T>) {
     T out = make(4);
-    EXPECT_EQ(c.try_recv(out), chan_status::ok);
-    EXPECT_EQ(number<T>(out), 1);
+    expect_same(c.try_recv(out), chan_status::ok);
+    expect_same(number<T>(out), 1);
   } else {
-    EXPECT_EQ(number_in<T>(c.recv()), 1);
+    expect_same(number_in<T>(c.recv()), 1);
   }
   if constexpr (std::is_default_constructible_v<T> && std::is_move_assignable_v<T>) {
     T out = make(4);
-    EXPECT_EQ(runnel::select(on_recv(c, out), otherwise()), 0U);
-    EXPECT_EQ(number<T>(out), 2);
+    expect_same(runnel::select(on_recv(c, out), otherwise()), 0U);
+    expect_same(number<T>(out), 2);
   } else {
     std::optional<T> out;
-    EXPECT_EQ(runnel::select(on_recv(c, out), otherwise()), 0U);
-    EXPECT_EQ(number_in<T>(out), 2);
+    expect_same(runnel::select(on_recv(c, out), otherwise()), 0U);
+    expect_same(number_in<T>(out), 2);
   }
   if constexpr (std::is_copy_constructible_v<T>) {
     const T constant = make(3);
-    EXPECT_EQ(c.try_send(constant), chan_status::ok);
+    expect_same(c.try_send(constant), chan_status::ok);
   } else {
-    EXPECT_EQ(c.try_send(std::move(kept)), chan_status::ok);
+    expect_same(c.try_send(std::move(kept)), chan_status::ok);
   }
   c.send(make(4));
   c.close();
   int expected = 3;
-  for (T&& v : c) EXPECT_EQ(number<T>(v), expected++);
-  EXPECT_EQ(expected, 5);
+  for (T&& v : c) expect_same(number<T>(v), expected++);
+  expect_same(expected, 5);
 }
 
 template <class T>
@@ -307,8 +318,8 @@ void go_every_way() {
       c.close();
     });
     int expected = 1;
-    for (T v : c) EXPECT_EQ(number<T>(v), expected++);
-    EXPECT_EQ(expected, 5);
+    for (T v : c) expect_same(number<T>(v), expected++);
+    expect_same(expected, 5);
   }
   try_in_every_way<T>();
   chan<T> full(4);  // what is never received is destroyed with the channel

@@ -18,6 +18,7 @@
 using namespace std::chrono_literals;
 using runnel::chan;
 using runnel_test::crew;
+using runnel_test::crowd;
 using runnel_test::eventually;
 using runnel_test::ledger;
 using runnel_test::rounds;
@@ -117,7 +118,7 @@ RUNNEL_TEST_BOTH(go, callables_of_any_size_and_alignment) {
 
 RUNNEL_TEST_BOTH(go, never_blocks_and_starts_every_goroutine) {
   std::atomic<int> started{0};
-  const int n = RUNNEL_TEST_TSAN != 0 ? 3000 : rounds(100'000);  // there 1 ms each
+  const int n = crowd(rounds(100'000), 1000);
   for (int i = 0; i < n; ++i) runnel::go([&] { ++started; });
   EXPECT_TRUE(eventually([&] { return started == n; }, runnel_test::patience(30s)));
 }

@@ -104,7 +104,7 @@ RUNNEL_TEST(burst, who_waits_to_begin_has_no_stack) {
 
 // All of a burst at once, each with a stack of its own from then on.
 RUNNEL_TEST_BOTH(burst, all_may_park) {
-  const int n = crowd(rounds(20'000));
+  const int n = crowd(rounds(20'000), 300);
   runnel::wait_group parked, ended;
   const chan<void> gate;
   for (int round = 0; round < 3; ++round) {

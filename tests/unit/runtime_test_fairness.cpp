@@ -32,7 +32,7 @@ using clock_type = std::chrono::steady_clock;
 // So many yield that they fill a processor's own queue and the global one: whom one of them wakes
 // has his turn.
 RUNNEL_TEST_BOTH(runtime, a_crowd_that_yields_starves_nobody) {
-  constexpr int n = crowd(1000);
+  constexpr int n = crowd(1000, 300);
   for (int round = 0; round < rounds(20); ++round) {
     std::atomic<bool> open{false};
     const chan<void> gate;
@@ -86,7 +86,7 @@ RUNNEL_TEST_BOTH(runtime, pollers_that_never_yield_starve_nobody) {
 // one of these was taken at each 61st pick, others had had 650 turns before the last had its
 // first.)
 RUNNEL_TEST_BOTH(runtime, those_that_yield_take_turns) {
-  constexpr std::size_t n = crowd(3000);
+  constexpr std::size_t n = crowd(3000, 400);
   std::vector<std::atomic<int>> turns(n);
   std::atomic<std::size_t> missing{n};
   std::atomic<std::size_t> left{n};

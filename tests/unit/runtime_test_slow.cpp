@@ -20,13 +20,14 @@
 
 using namespace std::chrono_literals;
 using runnel::chan;
+using runnel_test::crowd;
 using runnel_test::eventually;
 using runnel_test::resident_bytes;
 using runnel_test::under_sanitizer;
 
 RUNNEL_TEST_BOTH(scale, a_million_parked_goroutines) {
   runnel_test::set_deadline(600s);
-  const int n = under_sanitizer ? 5'000 : 1'000'000;
+  const int n = under_sanitizer ? crowd(5'000, 1'500) : 1'000'000;
   // Of the new process: what an earlier round left resident is not free.
   static const std::size_t before = resident_bytes();
   const std::size_t goroutines_before = runnel::num_goroutine();
@@ -67,7 +68,7 @@ RUNNEL_TEST(scale, memory_of_a_burst_is_given_back) {
 
 RUNNEL_TEST_BOTH(scale, a_million_woken_by_one_close) {
   runnel_test::set_deadline(600s);
-  const int n = under_sanitizer ? 5'000 : 1'000'000;
+  const int n = under_sanitizer ? crowd(5'000, 1'500) : 1'000'000;
   const chan<void> gate;
   std::atomic<int> through{0};
   for (int i = 0; i < n; ++i) {

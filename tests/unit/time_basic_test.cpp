@@ -68,7 +68,7 @@ RUNNEL_TEST_BOTH(time_basic, sleeping_goroutines_hold_no_processor) {
 RUNNEL_TEST_BOTH(time_basic, many_sleepers_of_all_lengths) {
   std::atomic<int> woken{0};
   crew all;
-  const int n = runnel_test::rounds(20'000);
+  const int n = runnel_test::crowd(runnel_test::rounds(20'000));
   for (int i = 0; i < n; ++i) {
     all.go([&, i] {
       const auto d = std::chrono::microseconds((i * 7919L) % 100'000);

@@ -103,8 +103,9 @@ std::string out_of_order(const std::vector<event>& events) {
 // after processor. So all are armed by one goroutine, before anything parks; and since that may be
 // held up between two of them, the order to be seen is that of the deadlines, as far as it is
 // known.
-// Five tries, as many as Go's test has: who comes late to a channel whose time is over makes it fire
-// there and then, so that goroutines held up until two times are over fire them in their own order.
+// Five tries, as many as Go's test has: who comes late to a channel whose time is over makes it
+// fire there and then, so that goroutines held up until two times are over fire them in their own
+// order.
 RUNNEL_TEST_BOTH(time, events_come_in_the_order_of_their_times) {
   std::string found;
   for (int tries = 0; tries < 5; ++tries) {
