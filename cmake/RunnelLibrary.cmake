@@ -49,9 +49,10 @@ function(runnel_add_library name)
     PRIVATE "${PROJECT_SOURCE_DIR}/src")
   # An assembler file that is empty for this processor must not ask for an executable stack either.
   target_compile_options(${name} PRIVATE ${RUNNEL_WARNINGS} $<$<COMPILE_LANGUAGE:ASM>:-Wa,--noexecstack>)
-  if(RUNNEL_INSTALL)
+  if(RUNNEL_INSTALL OR arg_FLAVOR STREQUAL "race")
     # The static library's objects make the shared one, too. It costs nothing: hidden symbols are reached directly,
-    # calls of exported ones become direct when an executable is linked.
+    # calls of exported ones become direct when an executable is linked. (The race preset, which installs nothing,
+    # compiles as the release preset does, so that ccache knows the result.)
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_compile_options(${name} PRIVATE -fno-semantic-interposition)
   endif()

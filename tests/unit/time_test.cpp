@@ -42,20 +42,25 @@ RUNNEL_TEST_BOTH(time, what_is_received_is_the_time_of_the_event) {
   EXPECT_GE(after, begin + 10ms);
   EXPECT_LE(after, clock_type::now());
 
-  const recv_chan<time_point> late = runnel::after(2ms);
-  runnel::sleep_for(20ms);
-  const auto before_recv = clock_type::now();
-  EXPECT_LE(*late.recv(), before_recv);  // not the time of the receive
+  // Not the time of the receive; which fires itself what a stalled processor has not fired.
+  bool fired_before = false;
+  for (int tries = 0; tries < 5 && !fired_before; ++tries) {
+    const recv_chan<time_point> late = runnel::after(2ms);
+    runnel::sleep_for(20ms);
+    const auto before_recv = clock_type::now();
+    fired_before = *late.recv() <= before_recv;
+  }
+  EXPECT_TRUE(fired_before);
 
-  runnel::ticker t(3ms);
   const auto started = clock_type::now();
+  const runnel::ticker t(3ms);
   time_point last = started;
   for (int i = 0; i < 5; ++i) {
     const time_point tick = *t.c().recv();
     EXPECT_GT(tick, last);
     last = tick;
   }
-  EXPECT_GE(last - started, 15ms - 1ms);
+  EXPECT_GE(last - started, 15ms);
 }
 
 namespace {
