@@ -23,7 +23,7 @@ constexpr int seen_empty = -1;
 
 int seen = nothing_seen;
 
-// Out of line: EXPECT_EQ in a template is most of what its instances cost to compile.
+// Out of line, not in each instance of what follows.
 [[gnu::noinline]] void expect_seen(int wanted, std::size_t index) {
   EXPECT_EQ(index, 0U);
   EXPECT_EQ(std::exchange(seen, nothing_seen), wanted);

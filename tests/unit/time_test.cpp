@@ -108,6 +108,7 @@ std::string out_of_order(const std::vector<event>& events) {
 // after processor. So all are armed by one goroutine, before anything parks; and since that may be
 // held up between two of them, the order to be seen is that of the deadlines, as far as it is
 // known.
+//
 // Five tries, as many as Go's test has: who comes late to a channel whose time is over makes it
 // fire there and then, so that goroutines held up until two times are over fire them in their own
 // order.
