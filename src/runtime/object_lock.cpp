@@ -9,9 +9,11 @@ namespace {
 
 // How often running one thread must have taken the lock before it is biased to it. A revocation
 // costs about 150 locked instructions (1.1 us against 7.5 ns), hence the first threshold; it
-// doubles with every revocation up to 2^max_doublings times.
+// doubles with every revocation up to 2^max_doublings times: revocations then cost at most a
+// seventh of what a bias saves. (Up to 2^5, a mutex whose goroutines meet in vain now and then is
+// hardly ever biased: MutexWorkSlack at two processors 32 instead of 24 ns.)
 constexpr std::uint32_t first_streak = 128;
-constexpr std::uint8_t max_doublings = 5;
+constexpr std::uint8_t max_doublings = 3;
 
 }  // namespace
 

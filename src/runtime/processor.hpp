@@ -51,6 +51,8 @@ struct alignas(detail::cache_line) processor {
   static constexpr std::uint32_t global_interval = 61;
   // So many waiting goroutines are shared out however they behave.
   static constexpr std::uint32_t crowd = 128;
+  // From this value of help_from on run_next stays: two thefts have bounced.
+  static constexpr std::uint32_t next_help_from = 4;
 
   detail::object_lock lock;
   std::atomic<goroutine*> run_next{nullptr};
@@ -101,6 +103,10 @@ struct alignas(detail::cache_line) processor {
   /// Something beyond run_next waits here that another processor should take.
   bool wants_help() const noexcept {
     return ring_count() >= help_from.load(std::memory_order_relaxed);
+  }
+  /// Others may take run_next, if it has waited for long: thefts have not bounced of late.
+  bool parts_with_next() const noexcept {
+    return help_from.load(std::memory_order_relaxed) < next_help_from;
   }
   bool looks_empty() const noexcept {
     return ring_count() == 0 && run_next.load(std::memory_order_relaxed) == nullptr;

@@ -86,7 +86,7 @@ bool look_at(processor* p, unsigned index, std::int64_t now) noexcept {
   if (stood >= hog_ns) p->attention.store(true, std::memory_order_relaxed);
   if (!waits) return false;
   if (sched->idle_ps.load(std::memory_order_seq_cst) != 0) {
-    wake_processor();
+    if (p->wants_help() || p->parts_with_next() || sched->global.size() != 0) wake_processor();
     return false;
   }
   const std::int64_t cpu = cpu_time(*m);

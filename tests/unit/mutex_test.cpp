@@ -162,6 +162,60 @@ RUNNEL_TEST_BOTH(mutex, old_waiter_comes_before_the_holder) {
   }
 }
 
+// Who locks again and again does not keep its processor from the one it has woken until that one's
+// 1 ms is over: with an empty section that would be a hundred thousand turns.
+// On one processor, as it may run elsewhere otherwise.
+RUNNEL_TEST(mutex, greedy_goroutine_lets_the_woken_run) {
+  const int before = runnel::max_procs(1);
+  mutex m;
+  for (int i = 0; i < 20; ++i) {
+    bool had_it = false;
+    m.lock();
+    crew waiter;
+    waiter.go([&] {
+      const std::lock_guard lock(m);
+      had_it = true;
+    });
+    runnel::yield();
+    m.unlock();
+    int turns = 0;
+    for (bool done = false; !done && turns < 100'000; ++turns) {
+      const std::lock_guard lock(m);
+      done = had_it;
+    }
+    EXPECT_LT(turns, 1000);
+  }
+  runnel::max_procs(before);
+}
+
+// The mutex goes from the regime of one thread to that of several and back, again and again.
+RUNNEL_TEST_BOTH(mutex, fights_come_and_go) {
+  mutex m;
+  long count = 0;
+  const int n = rounds(2000);
+  const auto add = [&] {
+    for (int k = 0; k < n; ++k) {
+      if (k % 16 != 0) {
+        m.lock();
+      } else if (!m.try_lock_for(1h)) {
+        continue;
+      }
+      ++count;
+      m.unlock();
+    }
+  };
+  for (int fight = 0; fight < 4; ++fight) {
+    {
+      crew goroutines;
+      thread_group threads;
+      for (int i = 0; i < 3; ++i) goroutines.go(add);
+      threads.start(add);
+    }
+    add();
+    EXPECT_EQ(count, 5L * n * (fight + 1));
+  }
+}
+
 // Go's TestMutexFairness, harder: the greedy one does not even sleep.
 RUNNEL_TEST_BOTH(mutex, greedy_goroutine_starves_nobody) {
   mutex m;

@@ -86,7 +86,7 @@ class mutex : private detail::selectable {
     detail::thread* me = detail::current_thread();
     if (!lock_.try_lock_biased(me)) return false;
     const std::uint32_t now = state_.load(std::memory_order_relaxed);
-    const bool free = (now & (locked | shared)) == 0;
+    const bool free = (now & (locked | shared)) == 0 && !let_pass_.load(std::memory_order_relaxed);
     if (free) {
       state_.store(now | locked, std::memory_order_relaxed);
       holder_.store(me->running, std::memory_order_relaxed);
@@ -114,22 +114,29 @@ class mutex : private detail::selectable {
   bool spin(const detail::parker* me, const detail::mutex_waiter* w) noexcept;
   void settle() noexcept;
   void note_contention() noexcept;
-  bool threads_parted() noexcept;
+  void note_taker() noexcept;
   void release_with_waiters(std::uint32_t now) noexcept;
 
   RUNNEL_API static bool try_now(detail::selectable& object, void* argument) noexcept;
   RUNNEL_API static void enqueue(detail::selectable& object, detail::waiter& w, void*) noexcept;
   RUNNEL_API static void dequeue(detail::selectable& object, detail::waiter& w, void*) noexcept;
 
-  std::atomic<std::uint32_t> state_{0};
-  // Who locked it last; written by the one who locks, a hint for waiters.
-  std::atomic<const detail::parker*> holder_{nullptr};
+  // The order matters: whoever locks looks at lock_'s owner and at seems_shared_, which hardly ever
+  // change, and must not take the cache line of state_ from the holder twice. So that is 64 bytes
+  // away from both.
+  std::atomic<bool> seems_shared_{false};   // has state_ `shared`? Written inside lock_; a hint
   std::uint16_t meetings_ = 0;              // guarded by lock_
-  std::uint16_t meetings_to_part_ = 64;     // guarded by lock_
+  std::atomic<bool> let_pass_{false};       // who locks next lets others run first
   std::uint16_t passes_ = 0;                // guarded by lock_
   detail::wait_queue waiters_;              // guarded by lock_
   detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_
   const detail::thread* last_ = nullptr;    // guarded by lock_
+  std::atomic<std::uint32_t> state_{0};
+  // Who locked it last; written by the one who locks, a hint for waiters.
+  std::atomic<const detail::parker*> holder_{nullptr};
+  const detail::thread* taker_ = nullptr;  // the holder's, as the next: who took it by CAS last
+  std::uint16_t streak_ = 0;               // times running
+  std::uint16_t streak_to_part_ = 256;
 };
 
 }  // namespace runnel
