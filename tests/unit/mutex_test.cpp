@@ -3,7 +3,6 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <runnel/select.hpp>
 
 #include "sync_support.hpp"
@@ -120,74 +119,6 @@ RUNNEL_TEST_BOTH(mutex, unlocked_by_another) {
   }
 }
 
-RUNNEL_TEST_BOTH(mutex, waiters_are_served_in_order) {
-  mutex m;
-  std::vector<int> order;
-  m.lock();
-  crew waiters;
-  for (int i = 0; i < 6; ++i) {
-    waiters.go([&, i] {
-      const std::lock_guard lock(m);
-      order.push_back(i);
-      runnel_test::burn(50us);
-    });
-    ASSERT_TRUE(eventually_blocked(static_cast<std::size_t>(i) + 1, "sync.Mutex.Lock"));
-  }
-  runnel::sleep_for(3ms);  // all have waited over 1 ms now: no overtaking
-  m.unlock();
-  waiters.wait();
-  std::vector<int> sorted(6);
-  std::iota(sorted.begin(), sorted.end(), 0);
-  EXPECT_EQ(order, sorted);
-}
-
-// A waiter that has waited over 1 ms gets the mutex next, although the holder is back at once.
-RUNNEL_TEST_BOTH(mutex, old_waiter_comes_before_the_holder) {
-  mutex m;
-  for (int i = 0; i < 5; ++i) {
-    std::atomic<bool> had_it{false};
-    m.lock();
-    crew waiter;
-    waiter.go([&] {
-      m.lock();
-      had_it = true;
-      m.unlock();
-    });
-    ASSERT_TRUE(eventually_blocked(1, "sync.Mutex.Lock"));
-    runnel_test::burn(3ms);
-    m.unlock();
-    m.lock();
-    EXPECT_TRUE(had_it);
-    m.unlock();
-  }
-}
-
-// Who locks again and again does not keep its processor from the one it has woken until that one's
-// 1 ms is over: with an empty section that would be a hundred thousand turns.
-// On one processor, as it may run elsewhere otherwise.
-RUNNEL_TEST(mutex, greedy_goroutine_lets_the_woken_run) {
-  const int before = runnel::max_procs(1);
-  mutex m;
-  for (int i = 0; i < 20; ++i) {
-    bool had_it = false;
-    m.lock();
-    crew waiter;
-    waiter.go([&] {
-      const std::lock_guard lock(m);
-      had_it = true;
-    });
-    runnel::yield();
-    m.unlock();
-    int turns = 0;
-    for (bool done = false; !done && turns < 100'000; ++turns) {
-      const std::lock_guard lock(m);
-      done = had_it;
-    }
-    EXPECT_LT(turns, 1000);
-  }
-  runnel::max_procs(before);
-}
-
 // The mutex goes from the regime of one thread to that of several and back, again and again.
 RUNNEL_TEST_BOTH(mutex, fights_come_and_go) {
   mutex m;
@@ -214,32 +145,6 @@ RUNNEL_TEST_BOTH(mutex, fights_come_and_go) {
     add();
     EXPECT_EQ(count, 5L * n * (fight + 1));
   }
-}
-
-// Go's TestMutexFairness, harder: the greedy one does not even sleep.
-RUNNEL_TEST_BOTH(mutex, greedy_goroutine_starves_nobody) {
-  mutex m;
-  std::atomic<bool> stop{false};
-  crew others;
-  for (int i = 0; i < 2; ++i) {
-    others.go([&, i] {
-      while (!stop) {
-        m.lock();
-        if (i == 0) {
-          runnel::sleep_for(100us);
-        } else {
-          runnel_test::burn(100us);
-        }
-        m.unlock();
-      }
-    });
-  }
-  for (int i = 0; i < 10; ++i) {
-    runnel::sleep_for(100us);
-    m.lock();
-    m.unlock();
-  }
-  stop = true;
 }
 
 RUNNEL_TEST_BOTH(mutex, timed_lock_times_out) {
