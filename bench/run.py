@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 
-from driver import machine, peers, readme, report, svg  # noqa: E402
+from driver import machine, memory, peers, readme, report, svg  # noqa: E402
 from driver.arguments import Parser  # noqa: E402
 from driver.results import Results  # noqa: E402
 from driver.rows import GROUPS, ROWS, matching  # noqa: E402
@@ -114,8 +114,11 @@ def measure(rows, systems, options):
                     progress.step(f"{name}, {procs} P, {system.title}")
                     if system.name in broken:
                         continue
+                    scale = QUICK_SCALE if options.quick else 1
+                    if any(row.memory for row in wanted):
+                        memory.fetch(scale)
                     try:
-                        values = system.measure(name, procs, options.time, QUICK_SCALE if options.quick else 1)
+                        values = system.measure(name, procs, options.time, scale)
                     except peers.Failure as failure:
                         broken.add(system.name)
                         progress.note(f"bench: {name} at {procs} P on {system.title}: {failure}")

@@ -23,7 +23,7 @@ class Row:
     metric: str = "ns/op"
     bound: str = ""
     kind: str = "time"  # "time" counts in the means; "info" and "control" do not
-    heavy: bool = False  # a second or more an execution
+    memory: bool = False  # gigabytes of it; see memory.py
     foundation: bool = False  # in the short list that `runnel bench` runs
 
     @property
@@ -78,13 +78,13 @@ def _rows():
     yield from group("x", "WeightedUncontended WeightedMany WeightedContended RateAllow RateWait")
 
     yield from group("program", "ThreadRing503 PingPong! PrimeSieve SpawnTree WorkerPool Pipeline3 FanInSelect")
-    yield Row("Skynet1M", "program", heavy=True, foundation=True)
+    yield Row("Skynet1M", "program", foundation=True)
     for name, foundation in (("Parked1M", True), ("Sleepers1M", False)):
         for part, metric in (("spawn", "spawn-ns"), ("wake", "wake-ns"), ("bytes", "bytes")):
-            yield Row(f"{name} {part}", "program", bench=name, metric=metric, heavy=True, foundation=foundation,
-                      kind="info" if metric == "bytes" else "time")
-    yield Row("TimerChurn10M", "program", heavy=True)
-    yield Row("Idle100k wakeups/s", "program", bench="Idle100k", metric="wakeups-per-s", kind="info", heavy=True)
+            yield Row(f"{name} {part}", "program", bench=name, metric=metric, memory=True,
+                      foundation=foundation, kind="info" if metric == "bytes" else "time")
+    yield Row("TimerChurn10M", "program")
+    yield Row("Idle100k wakeups/s", "program", bench="Idle100k", metric="wakeups-per-s", kind="info")
 
 
 ROWS = list(_rows())
