@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"runtime"
@@ -367,17 +368,16 @@ func main() {
 		os.Exit(2)
 	}
 	calibrate()
-	for n := 100; ; {
+	// As in curves.cpp the first operations do not count.
+	for n, first := 100, true; ; first = false {
 		s := kinds[os.Args[1]](size, n)
 		took := s.elapsed.Seconds()
-		if took >= wanted || n >= 1000000000 || s.done > 4*n {
+		if !first && (took >= wanted || n >= 1000000000) {
 			fmt.Printf("%.3f\n", took*1e9/float64(s.done))
 			return
 		}
 		next := wanted / (took + 1e-9) * float64(s.done) * 1.2
-		if next > float64(100*n) {
-			next = float64(100 * n)
-		}
+		next = math.Min(math.Min(next, 1e9), 100*math.Max(float64(n), float64(s.done)))
 		n = int(next) + n/10 + 1
 	}
 }
