@@ -357,15 +357,17 @@ constexpr kind kinds[] = {{"yield", yields},      {"ring", ring},   {"park", par
                           {"blocked", blocked},   {"burst", burst}, {"tree", tree},
                           {"channel", channel},   {"pairs", pairs}, {"calls", calls}};
 
-/// More and more operations until they take long enough. The first ones, which make the memory that
-/// later ones use again, do not count: a thousand new stacks cost 2.4 us each, and used again 0.1.
+/// More and more operations until they take long enough, or do not become more: some programs have
+/// a length of their own. The first ones, which make the memory that later ones use again, do not
+/// count: a thousand new stacks cost 2.4 us each, and used again 0.2.
 double measure(const kind& k, int64_t size, double wanted) {
-  bool first = true;
-  for (int64_t n = 100;; first = false) {
+  int64_t before = 0;
+  for (int64_t n = 100;;) {
     const sample s = k.run(size, n);
-    if (!first && (s.seconds >= wanted || n >= 1'000'000'000)) {
+    if (before != 0 && (s.seconds >= wanted || n >= 1'000'000'000 || s.done == before)) {
       return s.seconds * 1e9 / static_cast<double>(s.done);
     }
+    before = s.done;
     const double next = wanted / std::max(s.seconds, 1e-9) * static_cast<double>(s.done) * 1.2;
     n = std::clamp(static_cast<int64_t>(std::min(next, 1e9)), n + 1, std::max(n, s.done) * 100);
   }

@@ -369,13 +369,14 @@ func main() {
 	}
 	calibrate()
 	// As in curves.cpp the first operations do not count.
-	for n, first := 100, true; ; first = false {
+	for n, before := 100, 0; ; {
 		s := kinds[os.Args[1]](size, n)
 		took := s.elapsed.Seconds()
-		if !first && (took >= wanted || n >= 1000000000) {
+		if before != 0 && (took >= wanted || n >= 1000000000 || s.done == before) {
 			fmt.Printf("%.3f\n", took*1e9/float64(s.done))
 			return
 		}
+		before = s.done
 		next := wanted / (took + 1e-9) * float64(s.done) * 1.2
 		next = math.Min(math.Min(next, 1e9), 100*math.Max(float64(n), float64(s.done)))
 		n = int(next) + n/10 + 1
