@@ -1,6 +1,6 @@
 // The mutex. Go: internal/sync/mutex.go.
 //
-// state_: locked (1), waiting (2), shared (4).
+// state_: locked (1), waiting (2), shared (4), let_pass (8).
 //
 // Two regimes
 //  - Not shared: state_ changes only inside the object lock, by plain stores. A mutex used by the
@@ -10,7 +10,7 @@
 //    waiters is freed, by compare-and-swap on state_ alone. A thread that the kernel preempts then
 //    stops others only while it holds the mutex itself, not in the middle of any attempt.
 //    Everything about waiters still happens inside the object lock. Goes back when one thread's
-//    goroutines have taken it many times running, with thresholds that double.
+//    goroutines have taken it 512 times running.
 //    seems_shared_ tells the regime, or what it was a moment ago, without a look at state_: whoever
 //    looks first and then changes it moves the cache line twice (two threads, 22 ns of work between
 //    sections of a bare lock: 46 ns a section; by compare-and-swap at once, with the hint on a line
@@ -26,14 +26,15 @@
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
 //    Until it has come all unlocks go through the object lock, and if it is queued behind the one
-//    who locks again and again that is for up to 1 ms. So where nobody else waits such a one lets
-//    it run first at the next lock (let_pass_): then both merely take turns at the processor, and
-//    nobody waits here. (Mutex at two processors 15 -> 2.1 ns, MutexWork 33 -> 25. Where others
-//    wait, too, they would all be made runnable so, on both processors, to fight on: MutexSlack 25
-//    instead of 5.5.)
+//    who locks again and again that is for up to 1 ms. So where nobody else waits each 16th unlock
+//    asks (let_pass) the one who locks next to let it run first: then both merely take turns at the
+//    processor, and nobody waits here. (Mutex at two processors 16 -> 2.4 ns, MutexWork 36 -> 23.
+//    Where others wait, too, they would all be made runnable so, on both processors, to fight on:
+//    MutexSlack 25 instead of 5.5.)
 //
 // Invariants, all guarded by the object lock
 //  - waiters_ not empty or coming_ set implies `waiting`; `waiting` alone is harmless.
+//  - let_pass implies that the mutex is free and not shared: whoever takes it clears it.
 //  - Mutex free and waiters_ not empty implies coming_ set: somebody will look after them.
 //  - While the mutex is locked and the object lock held, nobody else changes state_, so that plain
 //    stores are enough even when shared.
@@ -71,7 +72,7 @@ using detail::mutex_waiter;
 constexpr std::chrono::milliseconds patience{1};
 constexpr std::uint16_t passes_between_looks = 16;  // at 35 ns a look
 constexpr std::uint16_t meetings_to_share = 16;
-constexpr std::uint16_t most_streak_to_part = 512;
+constexpr std::uint16_t streak_to_part = 512;
 // Looks at the mutex are far apart, because each takes the cache line away from the one who works
 // with it, and end after about 1 us: some short critical sections, well under the price of a futex
 // wake. (With 16 looks in 2 us the holder of an empty section is slowed down twofold; with 4, two
@@ -110,7 +111,7 @@ bool mutex::try_take() noexcept {
     now = state_.load(std::memory_order_relaxed);
     if ((now & shared) != 0) continue;
     if ((now & locked) != 0) return false;
-    state_.store(now | locked, std::memory_order_relaxed);
+    state_.store((now | locked) & ~let_pass, std::memory_order_relaxed);
     return true;
   }
 }
@@ -132,7 +133,7 @@ bool mutex::take_or_announce() noexcept {
   for (;;) {
     const bool free = (now & locked) == 0;
     if (!free && (now & waiting) != 0) return false;
-    const std::uint32_t next = now | (free ? locked : waiting);
+    const std::uint32_t next = free ? (now | locked) & ~let_pass : now | waiting;
     if ((now & shared) == 0) {
       state_.store(next, std::memory_order_relaxed);
       return free;
@@ -171,9 +172,8 @@ void mutex::note_taker() noexcept {
     streak_ = 0;
     return;
   }
-  if (++streak_ < streak_to_part_) return;
+  if (++streak_ < streak_to_part) return;
   streak_ = 0;
-  if (streak_to_part_ < most_streak_to_part) streak_to_part_ *= 2;
   const detail::lock_guard guard(lock_);
   seems_shared_.store(false, std::memory_order_relaxed);
   state_.store(state_.load(std::memory_order_relaxed) & ~shared, std::memory_order_release);
@@ -201,9 +201,10 @@ bool mutex::take_or_queue(mutex_waiter& w) noexcept {
 void mutex::lock_slow() {
   detail::give_way();
   detail::parker* const me = detail::self();
-  if (let_pass_.load(std::memory_order_relaxed)) {
-    let_pass_.store(false, std::memory_order_relaxed);
-    if (me->what == detail::parker::kind::goroutine) detail::yield();
+  if (!seems_shared_.load(std::memory_order_relaxed) &&
+      (state_.load(std::memory_order_relaxed) & let_pass) != 0 &&
+      me->what == detail::parker::kind::goroutine) {
+    detail::yield();
   }
   if (!try_take() && !(spin(me, nullptr) && try_take())) {
     mutex_waiter w;
@@ -277,13 +278,14 @@ void mutex::unlock_slow() {
 void mutex::release_with_waiters(std::uint32_t now) noexcept {
   detail::parker* woken = nullptr;
   if (coming_ != nullptr) {
-    const bool look = ++passes_ % passes_between_looks == 0;
-    if (look && waiters_.empty()) let_pass_.store(true, std::memory_order_relaxed);
-    if (look && overdue(*coming_)) {
-      coming_->given.store(true, std::memory_order_relaxed);
-      holder_.store(coming_->who, std::memory_order_relaxed);
-      lock_.unlock();
-      return;
+    if (++passes_ % passes_between_looks == 0) {
+      if (overdue(*coming_)) {
+        coming_->given.store(true, std::memory_order_relaxed);
+        holder_.store(coming_->who, std::memory_order_relaxed);
+        lock_.unlock();
+        return;
+      }
+      if ((now & shared) == 0 && waiters_.empty()) now |= let_pass;
     }
   } else if (detail::waiter* w = waiters_.pop()) {
     woken = w->who;

@@ -80,13 +80,14 @@ class mutex : private detail::selectable {
   static constexpr std::uint32_t locked = 1;
   static constexpr std::uint32_t waiting = 2;
   static constexpr std::uint32_t shared = 4;
+  static constexpr std::uint32_t let_pass = 8;
 
   // The whole uncontended operation, where this thread has the object lock's bias.
   RUNNEL_INLINE bool lock_biased() noexcept {
     detail::thread* me = detail::current_thread();
     if (!lock_.try_lock_biased(me)) return false;
     const std::uint32_t now = state_.load(std::memory_order_relaxed);
-    const bool free = (now & (locked | shared)) == 0 && !let_pass_.load(std::memory_order_relaxed);
+    const bool free = (now & (locked | shared | let_pass)) == 0;
     if (free) {
       state_.store(now | locked, std::memory_order_relaxed);
       holder_.store(me->running, std::memory_order_relaxed);
@@ -126,7 +127,6 @@ class mutex : private detail::selectable {
   // away from both.
   std::atomic<bool> seems_shared_{false};   // has state_ `shared`? Written inside lock_; a hint
   std::uint16_t meetings_ = 0;              // guarded by lock_
-  std::atomic<bool> let_pass_{false};       // who locks next lets others run first
   std::uint16_t passes_ = 0;                // guarded by lock_
   detail::wait_queue waiters_;              // guarded by lock_
   detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_
@@ -136,7 +136,6 @@ class mutex : private detail::selectable {
   std::atomic<const detail::parker*> holder_{nullptr};
   const detail::thread* taker_ = nullptr;  // the holder's, as the next: who took it by CAS last
   std::uint16_t streak_ = 0;               // times running
-  std::uint16_t streak_to_part_ = 256;
 };
 
 }  // namespace runnel
