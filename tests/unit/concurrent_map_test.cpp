@@ -32,9 +32,69 @@ struct no_default {
   const int value;
 };
 
-struct bad_hash {
+struct same_hash {
   std::size_t operator()(int) const { return 42; }
 };
+// Runs of neighbours with different homes, which cross each other and the end of the table.
+struct crowded_hash {
+  std::size_t operator()(int k) const { return static_cast<std::size_t>(k % 13); }
+};
+
+// Too large to lie in the table itself.
+struct wide {
+  explicit wide(int n) : value(n) {}
+  bool operator==(const wide&) const = default;
+  int value;
+  std::string more = "so large that it is allocated";
+};
+
+// Go's TestMapMatchesRWMutex: random operations, the same answers as a plain map.
+template <class V, class Hash>
+void match_a_plain_map() {
+  concurrent_map<int, V, Hash> m;
+  std::unordered_map<int, V> plain;
+  std::minstd_rand random(1);
+  for (int i = 0; i < rounds(20'000); ++i) {
+    const int k = static_cast<int>(random() % 200);
+    const V v(static_cast<int>(random() % 5));
+    const auto at = plain.find(k);
+    const std::optional<V> before = at != plain.end() ? std::optional<V>(at->second) : std::nullopt;
+    switch (random() % 7) {
+      case 0:
+        m.store(k, v);
+        plain.insert_or_assign(k, v);
+        break;
+      case 1:
+        EXPECT_TRUE(m.load_and_delete(k) == before);
+        plain.erase(k);
+        break;
+      case 2:
+        EXPECT_TRUE(m.load_or_store(k, v) == std::pair(before.value_or(v), before.has_value()));
+        plain.emplace(k, v);
+        break;
+      case 3:
+        EXPECT_EQ(m.compare_and_swap(k, v, V(3)), before == v);
+        if (before == v) plain.insert_or_assign(k, V(3));
+        break;
+      case 4:
+        EXPECT_EQ(m.compare_and_delete(k, v), before == v);
+        if (before == v) plain.erase(k);
+        break;
+      case 5:
+        EXPECT_TRUE(m.swap(k, v) == before);
+        plain.insert_or_assign(k, v);
+        break;
+      default:
+        EXPECT_TRUE(m.load(k) == before);
+    }
+  }
+  std::unordered_map<int, V> seen;
+  m.range([&](int k, const V& v) {
+    EXPECT_TRUE(seen.emplace(k, v).second);
+    return true;
+  });
+  EXPECT_TRUE(seen == plain);
+}
 
 }  // namespace
 
@@ -65,61 +125,11 @@ RUNNEL_TEST_BOTH(concurrent_map, single_operations) {
   EXPECT_EQ(m.load("d"), std::nullopt);
 }
 
-// Go's TestMapMatchesRWMutex: random operations, the same answers as a plain map.
 RUNNEL_TEST_BOTH(concurrent_map, matches_a_plain_map) {
-  concurrent_map<int, int> m;
-  concurrent_map<int, int, bad_hash> chained;
-  std::unordered_map<int, int> plain;
-  std::minstd_rand random(1);
-  for (int i = 0; i < rounds(20'000); ++i) {
-    const int k = static_cast<int>(random() % 200), v = static_cast<int>(random() % 5);
-    const auto at = plain.find(k);
-    const std::optional<int> before =
-        at != plain.end() ? std::optional<int>(at->second) : std::nullopt;
-    switch (random() % 7) {
-      case 0:
-        m.store(k, v);
-        chained.store(k, v);
-        plain[k] = v;
-        break;
-      case 1:
-        EXPECT_EQ(m.load_and_delete(k), before);
-        EXPECT_EQ(chained.load_and_delete(k), before);
-        plain.erase(k);
-        break;
-      case 2: {
-        const std::pair expected{before.value_or(v), before.has_value()};
-        EXPECT_EQ(m.load_or_store(k, v), expected);
-        EXPECT_EQ(chained.load_or_store(k, v), expected);
-        plain.emplace(k, v);
-        break;
-      }
-      case 3:
-        EXPECT_EQ(m.compare_and_swap(k, v, 3), before == v);
-        EXPECT_EQ(chained.compare_and_swap(k, v, 3), before == v);
-        if (before == v) plain[k] = 3;
-        break;
-      case 4:
-        EXPECT_EQ(m.compare_and_delete(k, v), before == v);
-        EXPECT_EQ(chained.compare_and_delete(k, v), before == v);
-        if (before == v) plain.erase(k);
-        break;
-      case 5:
-        EXPECT_EQ(m.swap(k, v), before);
-        EXPECT_EQ(chained.swap(k, v), before);
-        plain[k] = v;
-        break;
-      default:
-        EXPECT_EQ(m.load(k), before);
-        EXPECT_EQ(chained.load(k), before);
-    }
-  }
-  std::unordered_map<int, int> seen;
-  m.range([&](int k, int v) {
-    EXPECT_TRUE(seen.emplace(k, v).second);
-    return true;
-  });
-  EXPECT_EQ(seen, plain);
+  match_a_plain_map<int, std::hash<int>>();
+  match_a_plain_map<int, crowded_hash>();
+  match_a_plain_map<int, same_hash>();
+  match_a_plain_map<wide, crowded_hash>();
 }
 
 // Go's TestConcurrentRange: every key is seen once, with a value that it has had.
@@ -277,6 +287,33 @@ RUNNEL_TEST_BOTH(concurrent_map, values_are_destroyed_outside_the_locks) {
   m.erase(1);
   m.store(1, std::make_shared<user>(m));
   m.clear();
+}
+
+// So are those of an operation that fails, which changes nothing.
+RUNNEL_TEST_BOTH(concurrent_map, what_throws_changes_nothing) {
+  struct value;
+  using map = concurrent_map<int, value, same_hash>;
+  struct value {
+    explicit value(map& in) : map_(&in) {}
+    value(const value& other) : map_(other.map_), bad_(other.bad_) {
+      if (bad_) throw std::runtime_error("copied");
+    }
+    value(value&& other) noexcept = default;
+    ~value() { map_->erase(2); }  // would wait for itself
+    bool operator==(const value& other) const { return map_ == other.map_; }
+    map* map_;
+    bool bad_ = false;
+  };
+  map m;
+  m.store(3, value(m));
+  value bad(m);
+  bad.bad_ = true;
+  EXPECT_THROW(m.load_or_store(1, std::move(bad)), std::runtime_error);
+  EXPECT_FALSE(m.compare_and_delete(1, value(m)));
+  EXPECT_FALSE(m.load_or_store(1, value(m)).second);
+  EXPECT_TRUE(m.load_or_store(1, value(m)).second);
+  EXPECT_TRUE(m.compare_and_delete(1, value(m)));
+  m.erase(3);
 }
 
 RUNNEL_TEST_BOTH(concurrent_map, leaks_nothing) {

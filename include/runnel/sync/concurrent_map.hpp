@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <runnel/detail/cache_line.hpp>
+#include <runnel/detail/map_table.hpp>
 #include <runnel/detail/read_bias.hpp>
 #include <runnel/sync/shared_mutex.hpp>
 #include <type_traits>
@@ -53,31 +54,31 @@ class concurrent_map {
   RUNNEL_INLINE std::optional<V> load(const K& k) const {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    if (s.seen_empty()) return std::nullopt;
+    if (seen_empty(s)) return std::nullopt;
     const detail::biased_reader inside(s.bias, s.lock);
-    node* const* at = s.find(h, k);
-    return at != nullptr ? std::optional<V>((*at)->value) : std::nullopt;
+    const slot* at = s.find(h, k);
+    return at != nullptr ? std::optional<V>(at->get().value) : std::nullopt;
   }
 
   /// Stores v under k, in place of what is there.
   void store(K k, V v) {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    owned_node old;
-    owned_node fresh = make(h, std::move(k), std::move(v));
+    owned old;
+    owned fresh = table::make(std::move(k), std::move(v));
     const detail::biased_writer inside(s.bias, s.lock);
-    old = s.put(std::move(fresh));
+    old = put(s, h, std::move(fresh));
   }
 
   /// Stores v under k; returns what it replaced. Go: Swap.
   std::optional<V> swap(K k, V v) {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    owned_node old;
-    owned_node fresh = make(h, std::move(k), std::move(v));
+    owned old;
+    owned fresh = table::make(std::move(k), std::move(v));
     {
       const detail::biased_writer inside(s.bias, s.lock);
-      old = s.put(std::move(fresh));
+      old = put(s, h, std::move(fresh));
     }
     return taken(old);
   }
@@ -86,16 +87,16 @@ class concurrent_map {
   RUNNEL_INLINE std::pair<V, bool> load_or_store(K k, V v) {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    {
+    if (!s.absent_lately.load(std::memory_order_relaxed)) {
       const detail::biased_reader inside(s.bias, s.lock);
-      if (node* const* at = s.find(h, k)) return {(*at)->value, true};
+      if (const slot* at = s.find(h, k)) return {at->get().value, true};
     }
-    return store_if_absent(s, make(h, std::move(k), std::move(v)));
+    return store_if_absent(s, h, std::move(k), std::move(v));
   }
 
   /// Removes k and returns its value.
   std::optional<V> load_and_delete(const K& k) {
-    owned_node old = remove(k, [](const V&) { return true; });
+    owned old = remove(k, [](const V&) { return true; });
     return taken(old);
   }
 
@@ -104,31 +105,29 @@ class concurrent_map {
     remove(k, [](const V&) { return true; });
   }
 
-  /// Stores v under k if the value there equals old. False: it does not, or there is none.
-  bool compare_and_swap(const K& k, const V& old, V v) {
+  /// Stores v under k if the value there equals the expected one. False: it does not, or there is
+  /// none.
+  bool compare_and_swap(const K& k, const V& expected, V v) {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    owned_node fresh;  // at last the replaced one, to be destroyed after the lock was left
+    owned old;  // destroyed after the lock was left
     if (const detail::biased_glance inside(s.bias); inside) {
-      node* const* at = s.find(h, k);
-      if (at == nullptr || !((*at)->value == old)) return false;
+      const slot* at = s.find(h, k);
+      if (at == nullptr || !(at->get().value == expected)) return false;
     }
     const detail::biased_writer inside(s.bias, s.lock);
-    node** at = s.find(h, k);
-    if (at == nullptr || !((*at)->value == old)) {
+    slot* at = s.find(h, k);
+    if (at == nullptr || !(at->get().value == expected)) {
       if constexpr (detail::inline_paths) s.bias.count_read();
       return false;
     }
-    fresh = make(h, k, std::move(v));
-    fresh->next = (*at)->next;
-    node* replaced = std::exchange(*at, fresh.release());
-    fresh.reset(replaced);
+    old = s.replace(at, table::make(k, std::move(v)));
     return true;
   }
 
   /// Removes k if its value equals old. Go: CompareAndDelete.
   bool compare_and_delete(const K& k, const V& old) {
-    return remove(k, [&](const V& v) { return v == old; }) != nullptr;
+    return static_cast<bool>(remove(k, [&](const V& v) { return v == old; }));
   }
 
   /// Calls f(key, value) for the entries until f returns false. Other operations, by f too, go on
@@ -142,11 +141,9 @@ class concurrent_map {
       {
         shard& s = shards_[i];
         const detail::biased_reader inside(s.bias, s.lock);
-        entries.reserve(s.count);
-        for (std::size_t b = 0; b <= s.mask; ++b) {
-          for (const node* n = s.buckets[b]; n != nullptr; n = n->next) {
-            entries.emplace_back(n->key, n->value);
-          }
+        entries.reserve(s.size());
+        for (const slot& at : s) {
+          if (!at.free()) entries.emplace_back(at.get().key, at.get().value);
         }
       }
       for (const auto& [k, v] : entries) {
@@ -165,144 +162,82 @@ class concurrent_map {
   }
 
  private:
-  struct node {
-    node* next;
-    std::size_t hash;
-    K key;
-    V value;
-  };
-  using owned_node = std::unique_ptr<node>;
-
-  // The entries of a part: chains of nodes, at least as many as there are entries.
-  struct table {
-    node** buckets = &none;  // mask + 1, a power of two
-    std::size_t mask = 0;
-    std::size_t count = 0;
-    node* none = nullptr;  // the only bucket before the first entry; stays empty
-    // count != 0, for who looks from outside. Changed inside the lock; becomes true by a
-    // sequentially consistent store: of two who each store in one part and then look into the
-    // other's, at least one finds something, as if both had used the locks.
-    std::atomic<bool> occupied{false};
-
-    table() = default;
-    table(const table&) = delete;
-    table& operator=(const table&) = delete;
-    ~table() {
-      for (std::size_t i = 0; i <= mask; ++i) {
-        for (node* n = buckets[i]; n != nullptr;) delete std::exchange(n, n->next);
-      }
-      if (buckets != &none) delete[] buckets;
-    }
-
-    node** find(std::size_t hash, const K& k) {
-      for (node** at = &buckets[hash & mask]; *at != nullptr; at = &(*at)->next) {
-        if ((*at)->hash == hash && (*at)->key == k) return at;
-      }
-      return nullptr;
-    }
-
-    // Returns the node it replaces.
-    owned_node put(owned_node fresh) {
-      if (node** at = find(fresh->hash, fresh->key)) {
-        fresh->next = (*at)->next;
-        return owned_node(std::exchange(*at, fresh.release()));
-      }
-      if (buckets == &none) {
-        buckets = new node* [8] {};
-        mask = 7;
-      } else if (count > mask) {
-        grow();
-      }
-      node*& first = buckets[fresh->hash & mask];
-      fresh->next = first;
-      first = fresh.release();
-      if (++count == 1) occupied.store(true, std::memory_order_seq_cst);
-      return nullptr;
-    }
-
-    owned_node take(node** at) noexcept {
-      if (--count == 0) occupied.store(false, std::memory_order_release);
-      return owned_node(std::exchange(*at, (*at)->next));
-    }
-
-    // Outside the lock. True: at this moment there is no entry.
-    bool seen_empty() const noexcept {
-      return detail::inline_paths && !occupied.load(std::memory_order_seq_cst);
-    }
-
-    void grow() {
-      const std::size_t wider_mask = 2 * mask + 1;
-      node** wider = new node* [wider_mask + 1] {};
-      for (std::size_t i = 0; i <= mask; ++i) {
-        for (node* n = buckets[i]; n != nullptr;) {
-          node*& first = wider[n->hash & wider_mask];
-          node* next = std::exchange(n->next, first);
-          first = std::exchange(n, next);
-        }
-      }
-      delete[] std::exchange(buckets, wider);
-      mask = wider_mask;
-    }
-
-    // The other one is empty.
-    void move_to(table& other) noexcept {
-      if (buckets == &none) return;
-      other.buckets = std::exchange(buckets, &none);
-      other.mask = std::exchange(mask, 0);
-      other.count = std::exchange(count, 0);
-      occupied.store(false, std::memory_order_release);
-    }
-  };
+  using table = detail::map_table<K, V>;
+  using owned = typename table::owned;
+  using slot = typename table::slot;
 
   // What readers need of a part lies in its first cache line, and the lock in others: readers that
   // take shares write the latter.
   struct alignas(detail::cache_line) shard : table {
+    // The last load_or_store found nothing, nor will the next, perhaps: it need not look first. A
+    // hint, written inside the lock.
+    std::atomic<bool> absent_lately{false};
     mutable detail::read_bias bias;
     alignas(detail::cache_line) mutable shared_mutex lock;
   };
 
-  template <class Key>
-  static owned_node make(std::size_t h, Key&& k, V&& v) {
-    return owned_node(new node{nullptr, h, std::forward<Key>(k), std::move(v)});
+  static bool seen_empty(const shard& s) noexcept {
+    return detail::inline_paths && !s.seems_occupied();
   }
-  static std::optional<V> taken(const owned_node& n) {
-    return n != nullptr ? std::optional<V>(std::move(n->value)) : std::nullopt;
+  static std::optional<V> taken(owned& e) {
+    return e ? std::optional<V>(std::move(e->value)) : std::nullopt;
   }
 
-  RUNNEL_NOINLINE static std::pair<V, bool> store_if_absent(shard& s, owned_node fresh) {
+  // Inside the lock. Returns what it replaces.
+  static owned put(shard& s, std::size_t h, owned&& fresh) {
+    if (slot* at = s.find(h, fresh->key)) return s.replace(at, std::move(fresh));
+    s.reserve_one();
+    s.insert(h, std::move(fresh));
+    return owned();
+  }
+
+  RUNNEL_NOINLINE static std::pair<V, bool> store_if_absent(shard& s, std::size_t h, K&& k, V&& v) {
+    owned fresh;  // what throws leaves it to be destroyed after the lock was left
     const detail::biased_writer inside(s.bias, s.lock);
-    if (node* const* at = s.find(fresh->hash, fresh->key)) return {(*at)->value, true};
-    std::pair<V, bool> result(fresh->value, false);
-    s.put(std::move(fresh));
-    return result;
+    if (const slot* at = s.find(h, k)) {
+      s.absent_lately.store(false, std::memory_order_relaxed);
+      if constexpr (detail::inline_paths) s.bias.count_read();
+      return {at->get().value, true};
+    }
+    s.absent_lately.store(true, std::memory_order_relaxed);
+    fresh = table::make(std::move(k), std::move(v));
+    s.reserve_one();
+    slot* const at = s.insert(h, std::move(fresh));
+    try {
+      // Copied where it is returned: a copy in here would be destroyed in here.
+      return {at->get().value, false};
+    } catch (...) {
+      fresh = s.take(at);
+      throw;
+    }
   }
 
   template <class Condition>
-  owned_node remove(const K& k, Condition wanted) {
+  owned remove(const K& k, Condition wanted) {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    if (s.seen_empty()) return nullptr;
+    if (seen_empty(s)) return owned();
     if (const detail::biased_glance inside(s.bias); inside) {
       // What is not there is found so without disturbing readers. A share for this would be one
       // more round of the lock for whoever does remove something.
-      node* const* at = s.find(h, k);
-      if (at == nullptr || !wanted((*at)->value)) return nullptr;
+      const slot* at = s.find(h, k);
+      if (at == nullptr || !wanted(at->get().value)) return owned();
     }
     const detail::biased_writer inside(s.bias, s.lock);
-    node** at = s.find(h, k);
-    if (at == nullptr || !wanted((*at)->value)) {
+    slot* at = s.find(h, k);
+    if (at == nullptr || !wanted(at->get().value)) {
       if constexpr (detail::inline_paths) s.bias.count_read();
-      return nullptr;
+      return owned();
     }
     return s.take(at);
   }
 
-  // std::hash of an integer is the integer. The low bits choose the bucket, the high ones the part.
+  // std::hash of an integer is the integer. The low bits choose the slot, high ones the part.
   std::size_t hash_of(const K& k) const {
     const std::uint64_t h = static_cast<std::uint64_t>(hash_(k)) * 0x9e3779b97f4a7c15ULL;
-    return static_cast<std::size_t>(h ^ (h >> 32));
+    return static_cast<std::size_t>(h ^ (h >> 32)) | table::taken_bit;
   }
-  shard& shard_of(std::size_t hash) const noexcept { return shards_[(hash >> 24) & mask_]; }
+  shard& shard_of(std::size_t hash) const noexcept { return shards_[(hash >> 56) & mask_]; }
 
   [[no_unique_address]] Hash hash_;
   const std::size_t mask_;

@@ -88,6 +88,9 @@ class pool {
   static constexpr bool boxed =
       !std::is_nothrow_move_constructible_v<T> || !std::is_nothrow_destructible_v<T>;
   using stored = std::conditional_t<boxed, std::unique_ptr<T>, T>;
+  // Two cache lines at least: those of two threads may come from one allocator's heap, side by
+  // side. (From 4 bytes on, in one line: Pool at two processors 17 instead of 6 ns.)
+  static constexpr std::size_t first_room = 2 * detail::cache_line / sizeof(stored) + 1;
 
   struct alignas(detail::cache_line) shard {
     detail::object_lock lock;
@@ -114,6 +117,7 @@ class pool {
       const detail::section inside(lock);
       if (unused.size() >= most_unused) return;
       try {
+        if (unused.capacity() == 0) unused.reserve(first_room);
         unused.push_back(std::move(x));
       } catch (const std::bad_alloc&) {
         return;
