@@ -7,6 +7,7 @@ touched and given back.
 """
 
 import mmap
+import os
 import re
 from pathlib import Path
 
@@ -21,35 +22,44 @@ def fetch(scale):
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _POPULATE).close()
 
 
-def free(proc=Path("/proc"), cgroups=Path("/sys/fs/cgroup")):
+def free(proc=Path("/proc")):
     """Bytes that this process may still fill: of the machine, or of a control group (a container's) that has less."""
     available = re.search(r"^MemAvailable:\s+(\d+)", _text(proc / "meminfo"), re.MULTILINE)
     least = int(available.group(1)) * 1024
-    for group, limit, used, cached in _groups(proc, cgroups):
-        most = _text(group / limit).strip()
-        if most.isdigit():  # "max": without a limit
+    for group, limits, used, cached in _groups(proc):
+        bounds = [int(text) for text in (_text(group / limit).strip() for limit in limits)
+                  if text.isdigit()]  # "max": without a limit
+        if bounds:
             # Cached files count as used, but give way.
             file = re.search(rf"^{cached} (\d+)", _text(group / "memory.stat"), re.MULTILINE)
-            least = min(least, int(most) - int(_text(group / used)) + (int(file.group(1)) if file else 0))
+            least = min(least, min(bounds) - int(_text(group / used)) + (int(file.group(1)) if file else 0))
     return max(least, 0)
 
 
-def _groups(proc, cgroups):
-    """The process's memory control groups up to the root, with their files' names of version 2 or 1."""
+def _groups(proc):
+    """The process's memory control groups, as far up as they are to be seen, with their files' names."""
+    paths = {}  # by the file system that shows them
     for line in _text(proc / "self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            root, names = cgroups, ("memory.max", "memory.current", "inactive_file")
+            paths["cgroup2"] = path
         elif "memory" in controllers.split(","):
-            root = cgroups / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
+            paths["cgroup"] = path
+    for line in _text(proc / "self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        root, mounted = before.split()[3:5]
+        system, _, options = after.split()[:3]
+        if system not in paths or (system == "cgroup" and "memory" not in options.split(",")):
             continue
-        # A container may see its own group at the root, whatever its path in the whole tree is.
-        own = root / path.lstrip("/")
-        for group in (own, *own.parents) if own.is_dir() else (root,):
-            if (group / names[0]).exists() and (group / names[1]).exists():
-                yield (group, *names)
+        # What is mounted may be a part of the tree, such as a container's own.
+        below = os.path.relpath(paths[system], root) if Path(paths[system]).is_relative_to(root) else "."
+        group = Path(mounted) / below
+        while group.is_relative_to(mounted):
+            if system == "cgroup2":
+                yield group, ("memory.max", "memory.high"), "memory.current", "inactive_file"
+            else:
+                yield group, ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"
+            group = group.parent
 
 
 def _text(path):

@@ -10,7 +10,7 @@
 //    waiters is freed, by compare-and-swap on state_ alone. A thread that the kernel preempts then
 //    stops others only while it holds the mutex itself, not in the middle of any attempt.
 //    Everything about waiters still happens inside the object lock. Goes back when one thread's
-//    goroutines have taken it 512 times running.
+//    goroutines have taken it so 512 times running.
 //    seems_shared_ tells the regime, or what it was a moment ago, without a look at state_: whoever
 //    looks first and then changes it moves the cache line twice (two threads, 22 ns of work between
 //    sections of a bare lock: 46 ns a section; by compare-and-swap at once, with the hint on a line
@@ -26,7 +26,7 @@
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
 //    Until it has come all unlocks go through the object lock, and if it is queued behind the one
-//    who locks again and again that is for up to 1 ms. So where nobody else waits each 16th unlock
+//    who locks again and again that is for up to 1 ms. So where nobody else waits each 16th of them
 //    asks (let_pass) the one who locks next to let it run first: then both merely take turns at the
 //    processor, and nobody waits here. (Mutex at two processors 16 -> 2.4 ns, MutexWork 36 -> 23.
 //    Where others wait, too, they would all be made runnable so, on both processors, to fight on:

@@ -103,13 +103,32 @@ void read_during_changes(int changes, int reads_between) {
   stop = true;
 }
 
+bool biases_open() {
+  return runnel::detail::inline_paths && runnel::runtime::heavy_fence_enabled();
+}
+
+// Blocks the first copy of a `guarded` that is made while it is shut.
+struct gate {
+  std::atomic<bool> shut{false};
+  runnel::chan<void> reached, pass;
+};
+struct guarded {
+  explicit guarded(gate& g) : gate_(g) {}
+  guarded(const guarded& other) : gate_(other.gate_) {
+    if (!gate_.shut.exchange(false)) return;
+    gate_.reached.send();
+    gate_.pass.recv();
+  }
+  gate& gate_;
+};
+
 }  // namespace
 
 RUNNEL_TEST_BOTH(read_bias, opens_and_closes) {
   runnel::shared_mutex lock;
   runnel::detail::read_bias bias;
   auto is_open = [&] { return static_cast<bool>(runnel::detail::biased_glance(bias)); };
-  const bool opens = runnel::detail::inline_paths && runnel::runtime::heavy_fence_enabled();
+  const bool opens = biases_open();
   for (int i = 0; i < 10; ++i) {
     EXPECT_FALSE(is_open());
     for (int n = 0; n < opening_reads; ++n) {
@@ -138,19 +157,6 @@ RUNNEL_TEST_BOTH(read_bias, copying_that_yields) {
 }
 
 RUNNEL_TEST_BOTH(read_bias, a_change_waits_for_a_copy_that_blocks) {
-  struct gate {
-    std::atomic<bool> shut{false};
-    runnel::chan<void> reached, pass;
-  };
-  struct guarded {
-    explicit guarded(gate& g) : gate_(g) {}
-    guarded(const guarded& other) : gate_(other.gate_) {
-      if (!gate_.shut.exchange(false)) return;
-      gate_.reached.send();
-      gate_.pass.recv();
-    }
-    gate& gate_;
-  };
   gate g;
   concurrent_map<int, guarded> m;
   m.store(1, guarded(g));
@@ -172,6 +178,22 @@ RUNNEL_TEST_BOTH(read_bias, a_change_waits_for_a_copy_that_blocks) {
   goroutines.wait();
   EXPECT_TRUE(erased);
   EXPECT_FALSE(m.load(1));
+}
+
+// Also where the last load_or_store of the part found nothing, and so the next one expects the
+// same.
+RUNNEL_TEST_BOTH(read_bias, what_is_there_is_found_beside_a_copy_that_blocks) {
+  if (!biases_open()) return;
+  gate g;
+  concurrent_map<int, guarded> m;
+  EXPECT_FALSE(m.load_or_store(1, guarded(g)).second);
+  open_bias(m, 1);
+  g.shut = true;
+  crew reader;
+  reader.go([&] { EXPECT_TRUE(m.load(1)); });
+  g.reached.recv();
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(m.load_or_store(1, guarded(g)).second);
+  g.pass.send();
 }
 
 RUNNEL_TEST_BOTH(read_bias, copying_that_throws_leaves_it_usable) {

@@ -34,8 +34,12 @@ class map_table {
       std::is_trivially_copyable_v<entry> && std::is_move_constructible_v<entry> &&
       std::is_move_assignable_v<entry> && sizeof(entry) <= 2 * sizeof(void*) &&
       alignof(entry) <= alignof(void*);
+
   /// An entry outside a table, or none. Of an allocated one only the pointer moves.
-  using owned = std::conditional_t<in_slots, std::optional<entry>, std::unique_ptr<entry>>;
+  /// A class of its own, lest K and V have to be complete where a map is only declared.
+  struct owned : std::conditional_t<in_slots, std::optional<entry>, std::unique_ptr<entry>> {
+    using std::conditional_t<in_slots, std::optional<entry>, std::unique_ptr<entry>>::conditional_t;
+  };
 
   /// Hashes have this bit set: a slot whose hash is 0 is free.
   static constexpr std::size_t taken_bit = ~(~std::size_t{0} >> 1);
@@ -67,7 +71,7 @@ class map_table {
         held_ = e.release();
       }
     }
-    // The slot then counts as free, or is filled again.
+    // The caller then marks the slot free, or fills it again.
     owned empty() noexcept {
       if constexpr (in_slots) {
         return owned(std::move(get()));
@@ -85,10 +89,9 @@ class map_table {
   map_table(const map_table&) = delete;
   map_table& operator=(const map_table&) = delete;
   ~map_table() {
-    if (slots_ == &nothing) return;
     if constexpr (!in_slots) {
-      for (std::size_t i = 0; i <= mask_; ++i) {
-        if (!slots_[i].free()) slots_[i].empty();
+      for (slot& s : *this) {
+        if (!s.free()) s.empty();
       }
     }
     delete[] slots_;
@@ -106,10 +109,11 @@ class map_table {
   std::size_t size() const noexcept { return size_; }
 
   /// All slots, the free ones too.
-  const slot* begin() const noexcept { return slots_; }
-  const slot* end() const noexcept { return slots_ + mask_ + 1; }
+  slot* begin() const noexcept { return slots_; }
+  slot* end() const noexcept { return slots_ != nullptr ? slots_ + mask_ + 1 : nullptr; }
 
   slot* find(std::size_t hash, const K& k) {
+    if (slots_ == nullptr) return nullptr;
     for (std::size_t i = hash;; ++i) {
       slot& s = slots_[i & mask_];
       if (s.hash_ == hash && s.get().key == k) return &s;
@@ -155,9 +159,9 @@ class map_table {
   /// Outside the lock. False: at this moment there is no entry.
   bool seems_occupied() const noexcept { return occupied_.load(std::memory_order_seq_cst); }
 
-  /// The other one is empty.
+  /// The other one has never had an entry.
   void move_to(map_table& other) noexcept {
-    other.slots_ = std::exchange(slots_, &nothing);
+    other.slots_ = std::exchange(slots_, nullptr);
     other.mask_ = std::exchange(mask_, 0);
     other.size_ = std::exchange(size_, 0);
     occupied_.store(false, std::memory_order_release);
@@ -173,20 +177,17 @@ class map_table {
   }
 
   RUNNEL_NOINLINE void grow() {
-    const std::size_t wider = slots_ == &nothing ? first_slots : 2 * (mask_ + 1);
+    const std::size_t wider = slots_ == nullptr ? first_slots : 2 * (mask_ + 1);
     slot* const old = std::exchange(slots_, new slot[wider]);
     const std::size_t old_mask = std::exchange(mask_, wider - 1);
-    if (old == &nothing) return;
+    if (old == nullptr) return;
     for (std::size_t i = 0; i <= old_mask; ++i) {
       if (!old[i].free()) first_free(old[i].hash_) = old[i];
     }
     delete[] old;
   }
 
-  // The only slot before the first entry; stays free.
-  static inline slot nothing;
-
-  slot* slots_ = &nothing;  // mask_ + 1, a power of two
+  slot* slots_ = nullptr;  // mask_ + 1, a power of two; null before the first entry
   std::size_t mask_ = 0;
   std::size_t size_ = 0;
   // size_ != 0, for who looks from outside. Changed inside the lock; becomes true by a sequentially

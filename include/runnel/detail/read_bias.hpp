@@ -76,6 +76,9 @@ class read_bias {
     entered->reading.store(nullptr, std::memory_order_release);  // pairs with close
   }
 
+  /// A hint: what changes something would have to close it.
+  bool is_open() const noexcept { return open_.load(std::memory_order_relaxed); }
+
   /// Takes a share of the lock for a reader that enter() refused.
   RUNNEL_API void enter_slow(shared_mutex& lock);
   RUNNEL_API static void leave_slow(shared_mutex& lock);

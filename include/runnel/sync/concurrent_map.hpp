@@ -20,6 +20,9 @@ namespace runnel {
 namespace detail {
 /// How many parts a map is divided into: enough that processors seldom meet in one.
 RUNNEL_API std::size_t map_shards() noexcept;
+/// Another number for each map. Who stores what a range over another map tells, in its order, would
+/// fill one stretch of the table after the other if both had the same hashes, in quadratic time.
+RUNNEL_API std::uint64_t map_seed() noexcept;
 }  // namespace detail
 
 /// A map from K to V that goroutines and threads may use at once. Go: sync.Map.
@@ -33,8 +36,9 @@ RUNNEL_API std::size_t map_shards() noexcept;
 /// map. Values are destroyed outside the locks. It can be neither copied nor moved.
 ///
 /// Operations block only while another one works on the same part (a change that waits for a reader
-/// whose copying blocks polls), and throw std::bad_alloc and what K and V throw; then nothing has
-/// changed. Expected O(1).
+/// whose copying blocks polls), and throw std::bad_alloc and what K and V throw. Then nothing has
+/// changed, except that what swap and load_and_delete take out is lost if moving it throws.
+/// Expected O(1).
 ///
 /// Synchronizes: a store → every load, or other operation, that sees its value.
 template <class K, class V, class Hash = std::hash<K>>
@@ -87,11 +91,10 @@ class concurrent_map {
   RUNNEL_INLINE std::pair<V, bool> load_or_store(K k, V v) {
     const std::size_t h = hash_of(k);
     shard& s = shard_of(h);
-    if (!s.absent_lately.load(std::memory_order_relaxed)) {
-      const detail::biased_reader inside(s.bias, s.lock);
+    if (const detail::biased_glance inside(s.bias); inside) {
       if (const slot* at = s.find(h, k)) return {at->get().value, true};
     }
-    return store_if_absent(s, h, std::move(k), std::move(v));
+    return load_or_store_locked(s, h, std::move(k), std::move(v));
   }
 
   /// Removes k and returns its value.
@@ -169,8 +172,8 @@ class concurrent_map {
   // What readers need of a part lies in its first cache line, and the lock in others: readers that
   // take shares write the latter.
   struct alignas(detail::cache_line) shard : table {
-    // The last load_or_store found nothing, nor will the next, perhaps: it need not look first. A
-    // hint, written inside the lock.
+    // The last load_or_store found nothing, nor will the next, perhaps: it need not take a share to
+    // look first, unless it would have to close the bias. A hint, written inside the lock.
     std::atomic<bool> absent_lately{false};
     mutable detail::read_bias bias;
     alignas(detail::cache_line) mutable shared_mutex lock;
@@ -191,7 +194,12 @@ class concurrent_map {
     return owned();
   }
 
-  RUNNEL_NOINLINE static std::pair<V, bool> store_if_absent(shard& s, std::size_t h, K&& k, V&& v) {
+  RUNNEL_NOINLINE static std::pair<V, bool> load_or_store_locked(shard& s, std::size_t h, K&& k,
+                                                                 V&& v) {
+    if (s.bias.is_open() || !s.absent_lately.load(std::memory_order_relaxed)) {
+      const detail::biased_reader inside(s.bias, s.lock);
+      if (const slot* at = s.find(h, k)) return {at->get().value, true};
+    }
     owned fresh;  // what throws leaves it to be destroyed after the lock was left
     const detail::biased_writer inside(s.bias, s.lock);
     if (const slot* at = s.find(h, k)) {
@@ -232,15 +240,21 @@ class concurrent_map {
     return s.take(at);
   }
 
-  // std::hash of an integer is the integer. The low bits choose the slot, high ones the part.
+  // std::hash of an integer is the integer. Both halves of the product depend on all bits of the
+  // key. The low bits choose the slot, high ones the part.
   std::size_t hash_of(const K& k) const {
-    const std::uint64_t h = static_cast<std::uint64_t>(hash_(k)) * 0x9e3779b97f4a7c15ULL;
-    return static_cast<std::size_t>(h ^ (h >> 32)) | table::taken_bit;
+    __extension__ using product = unsigned __int128;
+    const std::uint64_t h = static_cast<std::uint64_t>(hash_(k)) ^ seed_;
+    const product p = static_cast<product>(h) * 0x9e3779b97f4a7c15ULL;
+    return static_cast<std::size_t>(static_cast<std::uint64_t>(p >> 64) ^
+                                    static_cast<std::uint64_t>(p)) |
+           table::taken_bit;
   }
   shard& shard_of(std::size_t hash) const noexcept { return shards_[(hash >> 56) & mask_]; }
 
   [[no_unique_address]] Hash hash_;
   const std::size_t mask_;
+  const std::uint64_t seed_ = detail::map_seed();
   const std::unique_ptr<shard[]> shards_;
 };
 
