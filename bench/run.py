@@ -23,6 +23,7 @@ from driver.rows import GROUPS, ROWS, matching  # noqa: E402
 
 ROOT = BENCH.parent
 QUICK_SCALE = 10  # what --quick divides the sizes of the whole programs by
+INTERRUPTED = 130  # status: by Ctrl-C, after a report of what was measured until then
 NOT_BUILT = 75  # status of `run.py --unbuilt ...` if the benchmarks must be built for what is asked, which is fine
 
 
@@ -103,33 +104,40 @@ def measure(rows, systems, options):
     takers = {name: [system for system in systems if name in system.rows] for name in benchmarks}
     progress = Progress(sum(len(t) for t in takers.values()) * len(options.procs) * options.repeat or 1)
     failed = []
-    for name, wanted in benchmarks.items():
-        if takers[name] and takers[name][0].name != "runnel":
-            progress.note(f"bench: {name} is not among our own rows")
-            failed.append(name)
-        for procs in options.procs:
-            broken = set()
-            for _ in range(options.repeat):
-                for system in takers[name]:
-                    progress.step(f"{name}, {procs} P, {system.title}")
-                    if system.name in broken:
-                        continue
-                    scale = QUICK_SCALE if options.quick else 1
-                    if any(row.memory for row in wanted):
-                        memory.fetch(scale)
-                    try:
-                        values = system.measure(name, procs, options.time, scale)
-                    except peers.Failure as failure:
-                        broken.add(system.name)
-                        progress.note(f"bench: {name} at {procs} P on {system.title}: {failure}")
-                        if system.name == "runnel":
-                            failed.append(name)
-                        continue
-                    for row in wanted:
-                        if row.metric in values:
-                            results.add(row.name, procs, system.name, values[row.metric])
+    try:
+        for name, wanted in benchmarks.items():
+            if takers[name] and takers[name][0].name != "runnel":
+                progress.note(f"bench: {name} is not among our own rows")
+                failed.append(name)
+            for procs in options.procs:
+                measure_row(name, wanted, takers[name], procs, options, progress, results, failed)
+    except KeyboardInterrupt:
+        results.facts["interrupted"] = f"after {progress.done - 1} of {progress.steps} executions"
     progress.end()
     return results, failed
+
+
+def measure_row(name, wanted, takers, procs, options, progress, results, failed):
+    broken = set()
+    for _ in range(options.repeat):
+        for system in takers:
+            progress.step(f"{name}, {procs} P, {system.title}")
+            if system.name in broken:
+                continue
+            scale = QUICK_SCALE if options.quick else 1
+            if any(row.memory for row in wanted):
+                memory.fetch(scale)
+            try:
+                values = system.measure(name, procs, options.time, scale)
+            except peers.Failure as failure:
+                broken.add(system.name)
+                progress.note(f"bench: {name} at {procs} P on {system.title}: {failure}")
+                if system.name == "runnel":
+                    failed.append(name)
+                continue
+            for row in wanted:
+                if row.metric in values:
+                    results.add(row.name, procs, system.name, values[row.metric])
 
 
 def draw(results, path):
@@ -202,13 +210,16 @@ def main():
             print(f"bench: {failure}", file=sys.stderr)
             return 1
         results, failed = measure(rows, systems, options)
+        if "interrupted" in results.facts and not results.samples:
+            return INTERRUPTED
         results.facts["spread"] = f"{100 * results.spread():.0f} % between the least and the most, median over the rows"
 
     tables = [report.facts_text(results), report.main_table(results), report.others_table(results)]
     tables.append(report.targets_table(results) if options.compare or options.source else report.summary_line(results))
     print("\n\n".join(table for table in tables if table))
 
-    whole = options.compare and not options.name and not options.source
+    interrupted = "interrupted" in results.facts
+    whole = options.compare and not options.name and not options.source and not interrupted
     wanted_csv = options.csv or (BENCH / "results" / "compare.csv" if whole else None)
     wanted_svg = options.svg or (BENCH / "results" / "compare.svg" if whole else None)
     for path, write in ((wanted_csv, results.write_csv), (wanted_svg, lambda path: draw(results, path))):
@@ -216,18 +227,18 @@ def main():
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
             print(f"\nwritten: {os.path.relpath(path)}")
-    if options.update_readme:
+    if options.update_readme and not interrupted:
         wrong = readme.update(ROOT / "README.md", readme.block(results, compile_cost()))
         if wrong:
             print(f"bench: {wrong}", file=sys.stderr)
             return 1
     if failed:
         print(f"bench: these of our own rows failed: {', '.join(dict.fromkeys(failed))}", file=sys.stderr)
-    return 1 if failed else 0
+    return INTERRUPTED if interrupted else 1 if failed else 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
