@@ -218,8 +218,8 @@ def main():
     tables.append(report.targets_table(results) if options.compare or options.source else report.summary_line(results))
     print("\n\n".join(table for table in tables if table))
 
-    interrupted = "interrupted" in results.facts
-    whole = options.compare and not options.name and not options.source and not interrupted
+    partial = "interrupted" in results.facts
+    whole = options.compare and not options.name and not options.source and not partial
     wanted_csv = options.csv or (BENCH / "results" / "compare.csv" if whole else None)
     wanted_svg = options.svg or (BENCH / "results" / "compare.svg" if whole else None)
     for path, write in ((wanted_csv, results.write_csv), (wanted_svg, lambda path: draw(results, path))):
@@ -227,14 +227,17 @@ def main():
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
             print(f"\nwritten: {os.path.relpath(path)}")
-    if options.update_readme and not interrupted:
-        wrong = readme.update(ROOT / "README.md", readme.block(results, compile_cost()))
+    if options.update_readme:
+        wrong = ("README.md left alone: the run was interrupted" if partial else
+                 readme.update(ROOT / "README.md", readme.block(results, compile_cost())))
         if wrong:
             print(f"bench: {wrong}", file=sys.stderr)
             return 1
     if failed:
         print(f"bench: these of our own rows failed: {', '.join(dict.fromkeys(failed))}", file=sys.stderr)
-    return INTERRUPTED if interrupted else 1 if failed else 0
+    if partial and not options.source:
+        return INTERRUPTED
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

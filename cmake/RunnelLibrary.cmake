@@ -18,6 +18,13 @@ if(RUNNEL_SOURCES MATCHES "\\.S(;|$)")
   enable_language(ASM)
 endif()
 
+# A header that was missing is looked for again: it may have been installed since.
+foreach(header RUNNEL_LIBDW_HEADER RUNNEL_VALGRIND_HEADER)
+  if(NOT ${header})
+    unset(${header} CACHE)
+  endif()
+endforeach()
+
 # libdw is loaded with dlopen when a report is written: only its header is needed here, and a
 # program that never reports never loads it.
 if(NOT RUNNEL_WITH_LIBDW STREQUAL "OFF")

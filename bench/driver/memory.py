@@ -47,8 +47,8 @@ def _groups(proc):
             paths["cgroup"] = path
     for line in _text(proc / "self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
-        root, mounted = before.split()[3:5]
-        system, _, options = after.split()[:3]
+        root, mounted = before.split(" ")[3:5]
+        system, _, options = after.split(" ")[:3]  # the second may be empty
         if system not in paths or (system == "cgroup" and "memory" not in options.split(",")):
             continue
         # What is mounted may be a part of the tree, such as a container's own.

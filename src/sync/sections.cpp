@@ -1,6 +1,5 @@
 // What templates need out of line.
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <runnel/detail/park.hpp>
 #include <runnel/detail/section.hpp>
@@ -24,11 +23,6 @@ std::size_t map_shards() noexcept {
   const unsigned procs =
       runtime::sched != nullptr ? runtime::sched->procs.load(std::memory_order_relaxed) : 1;
   return std::bit_ceil(std::clamp(4 * procs, 8U, 128U));
-}
-
-std::uint64_t map_seed() noexcept {
-  static std::atomic<std::uint64_t> maps{0};
-  return maps.fetch_add(0xd1342543de82ef95, std::memory_order_relaxed);
 }
 
 }  // namespace runnel::detail

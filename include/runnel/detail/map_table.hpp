@@ -9,10 +9,16 @@
 //  - From the slot that an entry's hash names (its home) to the one it lies in no slot is free.
 //    Removing keeps it so by moving later ones forward: there are no tombstones.
 //  - At least a quarter of the slots is free, so every search ends.
+//
+// Homes of a table with 2^n slots are made of 2n bits of the hash. Were they n of them, a smaller
+// table that is filled in the order of a larger one's slots (a copy by range, for instance) would
+// be filled from one end to the other, twice: what comes the second time finds half of the table
+// crowded and the other half empty, in quadratic time (1.2 million entries 2260 ns each, now 92).
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>
@@ -114,7 +120,7 @@ class map_table {
 
   slot* find(std::size_t hash, const K& k) {
     if (slots_ == nullptr) return nullptr;
-    for (std::size_t i = hash;; ++i) {
+    for (std::size_t i = home(hash);; ++i) {
       slot& s = slots_[i & mask_];
       if (s.hash_ == hash && s.get().key == k) return &s;
       if (s.free()) return nullptr;
@@ -146,7 +152,7 @@ class map_table {
     std::size_t hole = static_cast<std::size_t>(s - slots_);
     for (std::size_t i = (hole + 1) & mask_; !slots_[i].free(); i = (i + 1) & mask_) {
       // May it lie in the hole? Not if its home is behind that.
-      const std::size_t from_home = (i - slots_[i].hash_) & mask_;
+      const std::size_t from_home = (i - home(slots_[i].hash_)) & mask_;
       if (from_home < ((i - hole) & mask_)) continue;
       slots_[hole] = slots_[i];
       hole = i;
@@ -163,23 +169,27 @@ class map_table {
   void move_to(map_table& other) noexcept {
     other.slots_ = std::exchange(slots_, nullptr);
     other.mask_ = std::exchange(mask_, 0);
+    other.bits_ = std::exchange(bits_, 0);
     other.size_ = std::exchange(size_, 0);
     occupied_.store(false, std::memory_order_release);
   }
 
  private:
-  static constexpr std::size_t first_slots = 8;
+  static constexpr std::uint8_t first_bits = 3;
+
+  std::size_t home(std::size_t hash) const noexcept { return hash ^ (hash >> bits_); }
 
   slot& first_free(std::size_t hash) noexcept {
-    std::size_t i = hash;
+    std::size_t i = home(hash);
     while (!slots_[i & mask_].free()) ++i;
     return slots_[i & mask_];
   }
 
   RUNNEL_NOINLINE void grow() {
-    const std::size_t wider = slots_ == nullptr ? first_slots : 2 * (mask_ + 1);
-    slot* const old = std::exchange(slots_, new slot[wider]);
-    const std::size_t old_mask = std::exchange(mask_, wider - 1);
+    const auto bits = static_cast<std::uint8_t>(slots_ == nullptr ? first_bits : bits_ + 1);
+    slot* const old = std::exchange(slots_, new slot[std::size_t{1} << bits]);
+    const std::size_t old_mask = std::exchange(mask_, (std::size_t{1} << bits) - 1);
+    bits_ = bits;
     if (old == nullptr) return;
     for (std::size_t i = 0; i <= old_mask; ++i) {
       if (!old[i].free()) first_free(old[i].hash_) = old[i];
@@ -194,6 +204,7 @@ class map_table {
   // consistent store: of two who each store in one part and then look into the other's, at least
   // one finds something, as if both had used the locks.
   std::atomic<bool> occupied_{false};
+  std::uint8_t bits_ = 0;  // the number of bits of mask_
 };
 
 }  // namespace runnel::detail

@@ -20,9 +20,6 @@ namespace runnel {
 namespace detail {
 /// How many parts a map is divided into: enough that processors seldom meet in one.
 RUNNEL_API std::size_t map_shards() noexcept;
-/// Another number for each map. Who stores what a range over another map tells, in its order, would
-/// fill one stretch of the table after the other if both had the same hashes, in quadratic time.
-RUNNEL_API std::uint64_t map_seed() noexcept;
 }  // namespace detail
 
 /// A map from K to V that goroutines and threads may use at once. Go: sync.Map.
@@ -244,7 +241,7 @@ class concurrent_map {
   // key. The low bits choose the slot, high ones the part.
   std::size_t hash_of(const K& k) const {
     __extension__ using product = unsigned __int128;
-    const std::uint64_t h = static_cast<std::uint64_t>(hash_(k)) ^ seed_;
+    const std::uint64_t h = static_cast<std::uint64_t>(hash_(k));
     const product p = static_cast<product>(h) * 0x9e3779b97f4a7c15ULL;
     return static_cast<std::size_t>(static_cast<std::uint64_t>(p >> 64) ^
                                     static_cast<std::uint64_t>(p)) |
@@ -254,7 +251,6 @@ class concurrent_map {
 
   [[no_unique_address]] Hash hash_;
   const std::size_t mask_;
-  const std::uint64_t seed_ = detail::map_seed();
   const std::unique_ptr<shard[]> shards_;
 };
 
