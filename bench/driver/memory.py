@@ -48,10 +48,11 @@ def _groups(proc):
     for line in _text(proc / "self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
         root, mounted = before.split(" ")[3:5]
-        system, _, options = after.split(" ")[:3]  # the second may be empty
-        if system not in paths or (system == "cgroup" and "memory" not in options.split(",")):
+        system = after.split(" ")[0]
+        if system not in paths:
             continue
-        # What is mounted may be a part of the tree, such as a container's own.
+        # What is mounted may be a part of the tree, such as a container's own; or another controller's tree of
+        # version 1, which has no such files.
         below = os.path.relpath(paths[system], root) if Path(paths[system]).is_relative_to(root) else "."
         group = Path(mounted) / below
         while group.is_relative_to(mounted):

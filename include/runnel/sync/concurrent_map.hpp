@@ -237,8 +237,9 @@ class concurrent_map {
     return s.take(at);
   }
 
-  // std::hash of an integer is the integer. Both halves of the product depend on all bits of the
-  // key. The low bits choose the slot, high ones the part.
+  // std::hash of an integer is the integer. The low half of the product spreads what differs in low
+  // bits, the high half brings down what differs in high ones. The low bits then choose the slot,
+  // high ones the part.
   std::size_t hash_of(const K& k) const {
     __extension__ using product = unsigned __int128;
     const std::uint64_t h = static_cast<std::uint64_t>(hash_(k));
