@@ -172,6 +172,25 @@ void ready(parker* who) noexcept {
   enqueue(current_machine(), g, true);
 }
 
+void ready_elsewhere(parker* who) noexcept {
+  if (who->what == parker::kind::goroutine &&
+      (sched->idle_ps.load(std::memory_order_relaxed) != 0 ||
+       sched->searching.load(std::memory_order_relaxed) != 0)) {
+    auto* g = static_cast<goroutine*>(who);
+    g->reason.store(wait_reason::none, std::memory_order_relaxed);
+    enqueue(nullptr, g, false);
+  } else {
+    ready(who);
+  }
+}
+
+void call_for_help() noexcept {
+  machine* m = current_machine();
+  if (m == nullptr || m->g == nullptr || m->p == nullptr || m->p->looks_empty()) return;
+  m->p->help_from.store(1, std::memory_order_relaxed);
+  wake_processor();
+}
+
 namespace {
 
 struct wait_timer : timer_node {

@@ -1,12 +1,12 @@
 // The mutex. Go: internal/sync/mutex.go.
 //
-// state_: locked (1), waiting (2), shared (4), let_pass (8).
+// state_: locked (1), waiting (2), shared (4), let_pass (8), on_its_way (16).
 //
 // Two regimes
 //  - Not shared: state_ changes only inside the object lock, by plain stores. A mutex used by the
 //    goroutines of one thread has the object lock's bias and is locked and unlocked without any
 //    locked instruction; used by several threads in turn it costs one for each, as Go's does.
-//  - Shared, once several threads have met in the slow path: a free mutex is taken, and one without
+//  - Shared, once several threads have taken it in turn: a free mutex is taken, and one without
 //    waiters is freed, by compare-and-swap on state_ alone. A thread that the kernel preempts then
 //    stops others only while it holds the mutex itself, not in the middle of any attempt.
 //    Everything about waiters still happens inside the object lock. Goes back when one thread's
@@ -15,6 +15,15 @@
 //    looks first and then changes it moves the cache line twice (two threads, 22 ns of work between
 //    sections of a bare lock: 46 ns a section; by compare-and-swap at once, with the hint on a line
 //    of its own, 20 to 40).
+//
+// Together or apart. Those who fight for a mutex come together on one processor, where its word
+// stays, or work at the same time and pay for its way. In the shared regime threads measure which
+// is faster (lock_pace.hpp), and better_ tells. It decides how long one who finds the mutex taken
+// looks on before he parks, which brings him together with the holder, and where the one goes on
+// who is woken. (When all parked after two looks, two goroutines were on one processor most of the
+// time, up to 300 ns of work. In rounds of a loop, a third of a nanosecond each, for a section and
+// W of them, two processors: W = 400: 380 -> 230 [Go 230], 200: 217 -> 133 [130], 100: 115 -> 85
+// [75], 0: 9 -> 9 [12].)
 //
 // Waiting. Waiters queue first come, first served. An unlock that finds waiters either
 //  - hands the mutex to the first one (locked stays set; w.ok tells it), when it has waited over
@@ -25,29 +34,38 @@
 //    times slower). It is remembered as coming_, and until it has come no other is woken. If it
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
-//    Until it has come all unlocks go through the object lock, and if it is queued behind the one
-//    who locks again and again that is for up to 1 ms. So where nobody else waits each 16th of them
-//    asks (let_pass) the one who locks next to let it run first: then both merely take turns at the
-//    processor, and nobody waits here. (Mutex at two processors 16 -> 2.4 ns, MutexWork 36 -> 23.
-//    Where others wait, too, they would all be made runnable so, on both processors, to fight on:
-//    MutexSlack 25 instead of 5.5.)
+//    Until it has come unlocks go through the object lock, or, in the shared regime, find
+//    on_its_way and free it by compare-and-swap but for each 16th; and if it is queued behind the
+//    one who locks again and again that is for up to 1 ms. So where nobody else waits each 16th of
+//    them asks (let_pass) the one who locks next to let it run first: then both merely take turns
+//    at the processor, and nobody waits here. In the shared regime only if it does not run yet and
+//    they are not better off apart. (Mutex at two processors 16 -> 2.4 ns. Where others wait, too,
+//    they would all be made runnable so, on both processors, to fight on: MutexSlack 25 instead of
+//    5.5. Without on_its_way an unlock took 180 ns while somebody was coming.)
 //
 // Invariants, all guarded by the object lock
 //  - waiters_ not empty or coming_ set implies `waiting`; `waiting` alone is harmless.
-//  - let_pass implies that the mutex is free and not shared: whoever takes it clears it.
+//  - let_pass implies that the mutex is free: whoever takes it clears it.
 //  - Mutex free and waiters_ not empty implies coming_ set: somebody will look after them.
-//  - While the mutex is locked and the object lock held, nobody else changes state_, so that plain
-//    stores are enough even when shared.
+//  - on_its_way implies shared and coming_ set. Whoever comes clears it, by a locked instruction,
+//    before he looks whether the mutex is free: of him and the holder, who frees it only as long as
+//    it is set, one sees the other. If the holder's swap came first, he finds the mutex free; if
+//    not, it fails, and the unlock comes in here and finds him queued.
+//  - While the mutex is locked and the object lock held, nobody but its holder changes state_, and
+//    he only while on_its_way is set. So plain stores are enough even when shared, for the holder
+//    himself, and for others once it is clear.
 //  - coming_ goes through the object lock before it leaves lock(), so it stays valid while set.
 //
 // Destruction. The object may go once the last unlock has been observed. Not shared: the observer
 // came through the object lock, whose leaving was the unlocker's last touch. Shared: the freeing
-// compare-and-swap is the last touch when there are no waiters; when there are, one of them is
-// inside lock() until it has got the object lock after us.
+// compare-and-swap is the last touch when there are no waiters, or one is on its way, who is inside
+// lock() still; when there are others, one of them is inside lock() until it has got the object
+// lock after us.
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/park.hpp>
 #include <runnel/sync/mutex.hpp>
 
+#include "sync/lock_pace.hpp"
 #include "sync/spin.hpp"
 #include "sync/timed_park.hpp"
 
@@ -71,14 +89,28 @@ using detail::mutex_waiter;
 
 constexpr std::chrono::milliseconds patience{1};
 constexpr std::uint16_t passes_between_looks = 16;  // at 35 ns a look
-constexpr std::uint16_t meetings_to_share = 16;
+constexpr std::uint16_t turns_to_share = 16;
 constexpr std::uint16_t streak_to_part = 512;
 // Looks at the mutex are far apart, because each takes the cache line away from the one who works
-// with it, and end after about 1 us: some short critical sections, well under the price of a futex
-// wake. (With 16 looks in 2 us the holder of an empty section is slowed down twofold; with 4, two
-// that fight for a mutex come together on one processor less often: MutexWork 145 instead of 125.)
-constexpr int looks = 2;
+// with it: 30 pauses are about half a microsecond.
 constexpr int relax_per_look = 30;
+constexpr int tries = 16;  // to take it when it was seen free; then one queues
+
+// For how long to look on at somebody who holds the mutex, on another CPU. Those who are better off
+// apart wait only for one whose CPU was taken away for a moment, or is slow to get the cache line;
+// those who are not had better be together soon. Until it is known each look more makes them stay
+// apart for longer, which is how it becomes known.
+int looks(detail::better b) noexcept {
+  switch (b) {
+    case detail::better::together:
+      return 0;
+    case detail::better::apart:
+      return 16;
+    case detail::better::unknown:
+      break;
+  }
+  return 4;
+}
 
 bool overdue(const mutex_waiter& w) noexcept {
   return std::chrono::steady_clock::now() - w.since > patience;
@@ -86,22 +118,56 @@ bool overdue(const mutex_waiter& w) noexcept {
 
 }  // namespace
 
+// Inside the object lock, not shared, the mutex being the caller's since just now.
+void mutex::note_turn() noexcept {
+  detail::thread* const me = detail::current_thread();
+  if (last_ == me) return;
+  last_ = me;
+  if (++turns_ < turns_to_share) return;
+  turns_ = 0;
+  streak_ = 0;
+  takes_ += detail::too_many_takes;  // windows do not reach across regimes
+  if (me != nullptr) detail::next_window(me->pace, this, takes_, detail::ticks());
+  // Those who are better off together would not stay apart long enough to find that it has changed.
+  better_.store(detail::better::unknown, std::memory_order_relaxed);
+  const std::uint32_t also = coming_ != nullptr ? shared | on_its_way : shared;
+  state_.store(state_.load(std::memory_order_relaxed) | also, std::memory_order_release);
+  seems_shared_.store(true, std::memory_order_relaxed);
+}
+
+// The mutex is the caller's, who took it by compare-and-swap.
+RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
+  ++takes_;
+  if (me != nullptr && detail::window_ends(me->pace, this)) end_window(me);
+}
+
+// The same. Ends the shared regime once it has become a matter of one thread's goroutines.
+[[gnu::noinline]] void mutex::end_window(detail::thread* me) noexcept {
+  const detail::window kind = detail::next_window(me->pace, this, takes_, detail::ticks());
+  if (kind == detail::window::nothing) return;
+  const detail::better b = detail::judge(me->pace);
+  if (b != detail::better::unknown) better_.store(b, std::memory_order_relaxed);
+  if (kind == detail::window::alone && b == detail::better::apart) detail::call_for_help();
+  streak_ =
+      kind == detail::window::alone ? static_cast<std::uint16_t>(streak_ + detail::pace_window) : 0;
+  if (streak_ < streak_to_part) return;
+  streak_ = 0;
+  const detail::lock_guard guard(lock_);
+  seems_shared_.store(false, std::memory_order_relaxed);
+  state_.store(state_.load(std::memory_order_relaxed) & ~(shared | on_its_way),
+               std::memory_order_release);
+}
+
+// Takes the mutex if it is free.
 bool mutex::try_take() noexcept {
-  if (seems_shared_.load(std::memory_order_relaxed)) {
-    std::uint32_t free = shared;
-    if (state_.compare_exchange_strong(free, shared | locked, std::memory_order_acquire)) {
-      note_taker();
-      return true;
-    }
-    if ((free & locked) != 0) return false;
-  }
   detail::stand_back others;
   for (;;) {
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     if ((now & locked) != 0) return false;
     if ((now & shared) != 0) {
-      if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire)) {
-        note_taker();
+      if (state_.compare_exchange_weak(now, (now | locked) & ~let_pass,
+                                       std::memory_order_acquire)) {
+        note_take(detail::current_thread());
         return true;
       }
       others.wait();
@@ -112,17 +178,38 @@ bool mutex::try_take() noexcept {
     if ((now & shared) != 0) continue;
     if ((now & locked) != 0) return false;
     state_.store((now | locked) & ~let_pass, std::memory_order_relaxed);
+    note_turn();
     return true;
   }
 }
 
+// The same where it seems shared, without a look at state_ before: see there. False: perhaps taken.
+RUNNEL_INLINE bool mutex::take_shared(detail::thread* me) noexcept {
+  if (!seems_shared_.load(std::memory_order_relaxed)) return false;
+  std::uint32_t now = shared;
+  do {
+    if (state_.compare_exchange_strong(now, now | locked, std::memory_order_acquire)) {
+      note_take(me);
+      return true;
+    }
+  } while ((now & (locked | shared | let_pass)) == shared);
+  return false;
+}
+
 // Looks for a free mutex for a while. False: still taken, or not worth looking.
 bool mutex::spin(const detail::parker* me, const mutex_waiter* w) noexcept {
+  const int most = looks(better_.load(std::memory_order_relaxed));
   for (int look = 0;; ++look) {
     if ((state_.load(std::memory_order_relaxed) & locked) == 0) return true;
     if (w != nullptr && w->given.load(std::memory_order_relaxed)) return true;
+    if (look == most) return false;
     const detail::parker* holder = holder_.load(std::memory_order_relaxed);
-    if (look == looks || holder == me || !detail::is_running(holder)) return false;
+    if (holder == me) {
+      // Whoever took it just now, by compare-and-swap, has not written his name yet.
+      if (look != 0 || !seems_shared_.load(std::memory_order_relaxed)) return false;
+    } else if (!detail::is_running(holder)) {
+      return false;
+    }
     for (int i = 0; i < relax_per_look; ++i) detail::cpu_relax();
   }
 }
@@ -138,7 +225,9 @@ bool mutex::take_or_announce() noexcept {
       state_.store(next, std::memory_order_relaxed);
       return free;
     }
-    if (state_.compare_exchange_weak(now, next, std::memory_order_acquire)) return free;
+    if (!state_.compare_exchange_weak(now, next, std::memory_order_acquire)) continue;
+    if (free) ++takes_;
+    return free;
   }
 }
 
@@ -149,46 +238,18 @@ void mutex::settle() noexcept {
   state_.store(any ? now | waiting : now & ~waiting, std::memory_order_relaxed);
 }
 
-// Inside the object lock, the mutex being locked. Counts the threads that meet here.
-void mutex::note_contention() noexcept {
-  const std::uint32_t now = state_.load(std::memory_order_relaxed);
-  const detail::thread* me = detail::current_thread();
-  if (last_ == me) return;
-  last_ = me;
-  meetings_ = (now & shared) == 0 ? static_cast<std::uint16_t>(meetings_ + 1) : 0;
-  if ((now & shared) != 0 || meetings_ < meetings_to_share) return;
-  state_.store(now | shared, std::memory_order_release);
-  seems_shared_.store(true, std::memory_order_relaxed);
-  meetings_ = 0;
-}
-
-// The mutex is the caller's, who took it by compare-and-swap. Ends the shared regime once it has
-// become a matter of one thread's goroutines, as those that block each other end up on one
-// processor.
-void mutex::note_taker() noexcept {
-  const detail::thread* me = detail::current_thread();
-  if (taker_ != me) {
-    taker_ = me;
-    streak_ = 0;
-    return;
-  }
-  if (++streak_ < streak_to_part) return;
-  streak_ = 0;
-  const detail::lock_guard guard(lock_);
-  seems_shared_.store(false, std::memory_order_relaxed);
-  state_.store(state_.load(std::memory_order_relaxed) & ~shared, std::memory_order_release);
-}
-
 // One attempt of a waiter: true if it has the mutex now, else it is queued and may park.
 bool mutex::take_or_queue(mutex_waiter& w) noexcept {
   if (!w.waited) w.since = std::chrono::steady_clock::now();
   const detail::lock_guard guard(lock_);
-  if (coming_ == &w) coming_ = nullptr;
+  if (coming_ == &w) {
+    coming_ = nullptr;
+    state_.fetch_and(~on_its_way, std::memory_order_relaxed);
+  }
   if (w.given.load(std::memory_order_relaxed) || take_or_announce()) {
     settle();
     return true;
   }
-  note_contention();
   if (w.waited) {
     waiters_.push_front(w);
   } else {
@@ -200,13 +261,25 @@ bool mutex::take_or_queue(mutex_waiter& w) noexcept {
 
 void mutex::lock_slow() {
   detail::give_way();
+  detail::thread* const me = detail::current_thread();
+  if (me != nullptr && take_shared(me)) {
+    holder_.store(me->running, std::memory_order_relaxed);
+    detail::race_acquire(this);
+  } else {
+    lock_contended();
+  }
+}
+
+// Apart from lock_slow, which is short so that the mutex is held as briefly as may be.
+[[gnu::noinline]] void mutex::lock_contended() {
   detail::parker* const me = detail::self();
-  if (!seems_shared_.load(std::memory_order_relaxed) &&
-      (state_.load(std::memory_order_relaxed) & let_pass) != 0 &&
+  if ((state_.load(std::memory_order_relaxed) & let_pass) != 0 &&
       me->what == detail::parker::kind::goroutine) {
     detail::yield();
   }
-  if (!try_take() && !(spin(me, nullptr) && try_take())) {
+  bool mine = try_take();
+  for (int n = 0; !mine && n < tries && spin(me, nullptr); ++n) mine = try_take();
+  if (!mine) {
     mutex_waiter w;
     w.who = me;
     w.slot = &w;
@@ -221,8 +294,8 @@ void mutex::lock_slow() {
 }
 
 bool mutex::try_lock_slow() noexcept {
-  if (!try_take()) return false;
-  const detail::thread* t = detail::current_thread();
+  detail::thread* const t = detail::current_thread();
+  if (!(t != nullptr && take_shared(t)) && !try_take()) return false;
   holder_.store(t != nullptr ? t->running : nullptr, std::memory_order_relaxed);
   detail::race_acquire(this);
   return true;
@@ -250,15 +323,14 @@ bool mutex::lock_until(detail::steady_time deadline) {
 
 void mutex::unlock_slow() {
   detail::race_release(this);
-  if (seems_shared_.load(std::memory_order_relaxed)) {
-    std::uint32_t held = shared | locked;
-    if (state_.compare_exchange_strong(held, shared, std::memory_order_release)) return;
-  }
+  std::uint32_t now = seems_shared_.load(std::memory_order_relaxed)
+                          ? shared | locked
+                          : state_.load(std::memory_order_relaxed);
   for (;;) {
-    std::uint32_t now = state_.load(std::memory_order_relaxed);
     if ((now & locked) == 0) detail::fatal("unlock of unlocked mutex");
-    if (now == (shared | locked)) {
-      if (state_.compare_exchange_weak(now, shared, std::memory_order_release)) return;
+    if (now == (shared | locked) ||
+        ((now & on_its_way) != 0 && ++passes_ % passes_between_looks != 0)) {
+      if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release)) return;
       continue;
     }
     lock_.lock();
@@ -268,26 +340,33 @@ void mutex::unlock_slow() {
       return;
     }
     // In the shared regime freeing it must be the last touch, after leaving the object lock.
-    state_.store((now & shared) != 0 ? shared | locked : 0, std::memory_order_relaxed);
+    const std::uint32_t next = (now & shared) != 0 ? shared | locked : 0;
+    state_.store(next, std::memory_order_relaxed);
     lock_.unlock();
-    if ((now & shared) == 0) return;
+    if (next == 0) return;
+    now = next;
   }
 }
 
 // Inside the object lock, which it leaves. Hands the mutex on or frees it.
 void mutex::release_with_waiters(std::uint32_t now) noexcept {
   detail::parker* woken = nullptr;
+  const bool apart = better_.load(std::memory_order_relaxed) == detail::better::apart;
   if (coming_ != nullptr) {
-    if (++passes_ % passes_between_looks == 0) {
+    if ((now & on_its_way) != 0 || ++passes_ % passes_between_looks == 0) {
       if (overdue(*coming_)) {
         coming_->given.store(true, std::memory_order_relaxed);
         holder_.store(coming_->who, std::memory_order_relaxed);
         lock_.unlock();
         return;
       }
-      if ((now & shared) == 0 && waiters_.empty()) now |= let_pass;
+      if (waiters_.empty() && !apart && ((now & shared) == 0 || !is_running(coming_->who))) {
+        now |= let_pass;
+      }
     }
   } else if (detail::waiter* w = waiters_.pop()) {
+    // Waking somebody takes longer than the window's other takes together.
+    if (detail::thread* me = detail::current_thread(); me != nullptr) me->pace.disturbed = true;
     woken = w->who;
     auto* again = static_cast<mutex_waiter*>(w->slot);
     if (again == nullptr || overdue(*again)) {
@@ -299,10 +378,16 @@ void mutex::release_with_waiters(std::uint32_t now) noexcept {
       return;
     }
     coming_ = again;
+    if ((now & shared) != 0) now |= on_its_way;
   }
   state_.store(now & ~locked, std::memory_order_release);
   lock_.unlock();
-  if (woken != nullptr) detail::ready(woken);
+  if (woken == nullptr) return;
+  if (apart) {
+    detail::ready_elsewhere(woken);
+  } else {
+    detail::ready(woken);
+  }
 }
 
 bool mutex::try_now(detail::selectable& object, void*) noexcept {

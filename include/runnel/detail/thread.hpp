@@ -28,6 +28,20 @@ struct parker {
 };
 
 struct thread;
+
+/// What a thread measures of a mutex that several threads take in turn; see sync/lock_pace.hpp.
+struct lock_pace {
+  const void* of = nullptr;     // which mutex; one at a time
+  std::uint32_t left = 0;       // own takes until the window ends
+  std::uint32_t takes = 0;      // the mutex's count when the window began
+  std::uint64_t since = 0;      // when it began, in ticks
+  std::uint32_t strangers = 0;  // takes of other mutexes since `of` was chosen
+  bool disturbed = false;       // the window's time is not that of its takes alone
+  // Sixteenths of a tick for each take, in windows without and with others. 0: not known.
+  std::uint64_t alone = 0;
+  std::uint64_t apart = 0;
+};
+
 inline constexpr std::size_t holding_slots = 8;
 
 /// The part of a thread's record that inlined paths touch; runtime/machine.hpp derives the rest.
@@ -47,6 +61,8 @@ struct thread : parker {
   std::atomic<const void*> reading{nullptr};
   /// Readers of this thread that found a bias closed since some were last counted. Its own.
   std::uint32_t uncounted_reads = 0;
+
+  lock_pace pace;  // its own
 
   /// Of this record: they are numbered as they are made, and used again. Constant.
   std::uint32_t number = 0;

@@ -15,6 +15,7 @@ namespace runnel {
 namespace detail {
 struct sync_access;
 struct mutex_waiter;
+enum class better : std::uint8_t;
 }  // namespace detail
 
 /// A mutual exclusion lock for goroutines and plain threads. Go: sync.Mutex. Meets the standard's
@@ -81,6 +82,7 @@ class mutex : private detail::selectable {
   static constexpr std::uint32_t waiting = 2;
   static constexpr std::uint32_t shared = 4;
   static constexpr std::uint32_t let_pass = 8;
+  static constexpr std::uint32_t on_its_way = 16;
 
   // The whole uncontended operation, where this thread has the object lock's bias.
   RUNNEL_INLINE bool lock_biased() noexcept {
@@ -109,13 +111,16 @@ class mutex : private detail::selectable {
   RUNNEL_API bool lock_until(detail::steady_time deadline);
   RUNNEL_API void unlock_slow();
 
+  void lock_contended();
+  bool take_shared(detail::thread* me) noexcept;
   bool try_take() noexcept;
   bool take_or_announce() noexcept;
   bool take_or_queue(detail::mutex_waiter& w) noexcept;
   bool spin(const detail::parker* me, const detail::mutex_waiter* w) noexcept;
   void settle() noexcept;
-  void note_contention() noexcept;
-  void note_taker() noexcept;
+  void note_turn() noexcept;
+  void note_take(detail::thread* me) noexcept;
+  void end_window(detail::thread* me) noexcept;
   void release_with_waiters(std::uint32_t now) noexcept;
 
   RUNNEL_API static bool try_now(detail::selectable& object, void* argument) noexcept;
@@ -125,17 +130,18 @@ class mutex : private detail::selectable {
   // The order matters: whoever locks looks at lock_'s owner and at seems_shared_, which hardly ever
   // change, and must not take the cache line of state_ from the holder twice. So that is 64 bytes
   // away from both.
-  std::atomic<bool> seems_shared_{false};   // has state_ `shared`? Written inside lock_; a hint
-  std::uint16_t meetings_ = 0;              // guarded by lock_
-  std::uint16_t passes_ = 0;                // guarded by lock_
-  detail::wait_queue waiters_;              // guarded by lock_
+  std::atomic<bool> seems_shared_{false};  // has state_ `shared`? Written inside lock_; a hint
+  std::atomic<detail::better> better_{};   // a hint; written by the holder
+  std::uint16_t turns_ = 0;                // guarded by lock_: takes that followed another thread's
+  detail::wait_queue waiters_;             // guarded by lock_
   detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_
-  const detail::thread* last_ = nullptr;    // guarded by lock_
+  const detail::thread* last_ = nullptr;    // guarded by lock_: who took it last inside lock_
   std::atomic<std::uint32_t> state_{0};
+  std::uint32_t takes_ = 0;  // the holder's: times taken in the shared regime
   // Who locked it last; written by the one who locks, a hint for waiters.
   std::atomic<const detail::parker*> holder_{nullptr};
-  const detail::thread* taker_ = nullptr;  // the holder's, as the next: who took it by CAS last
-  std::uint16_t streak_ = 0;               // times running
+  std::uint16_t streak_ = 0;  // the holder's: takes in windows without others, running
+  std::uint16_t passes_ = 0;  // the holder's: unlocks while somebody was coming
 };
 
 }  // namespace runnel

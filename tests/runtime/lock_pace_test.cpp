@@ -1,0 +1,133 @@
+// White box: what a thread learns of a mutex that several threads take.
+#include "sync/lock_pace.hpp"
+
+#include <cstdint>
+
+#include "support/test.hpp"
+
+using runnel::detail::better;
+using runnel::detail::few_others;
+using runnel::detail::judge;
+using runnel::detail::lock_pace;
+using runnel::detail::next_window;
+using runnel::detail::pace_window;
+using runnel::detail::too_many_takes;
+using runnel::detail::window;
+using runnel::detail::window_ends;
+
+namespace {
+
+// A thread that takes mutexes, each of which counts how often it has been taken.
+struct taker {
+  lock_pace pace;
+  std::uint64_t now = 1000;
+
+  // Takes the mutex until a window ends, others taking it so many times meanwhile; each take of
+  // anybody lasts for so many ticks.
+  window takes(std::uint32_t& mutex, std::uint32_t others, std::uint64_t each) {
+    mutex += others;
+    now += others * each;
+    for (;;) {
+      ++mutex;
+      now += each;
+      if (window_ends(pace, &mutex)) return next_window(pace, &mutex, mutex, now);
+    }
+  }
+};
+
+}  // namespace
+
+TEST(lock_pace, tells_which_is_faster) {
+  for (const std::uint64_t apart : {50, 200}) {
+    taker t;
+    std::uint32_t mutex = 0;
+    t.takes(mutex, 0, 7);  // the first tells when to begin
+    EXPECT_EQ(judge(t.pace), better::unknown);
+    EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
+    EXPECT_EQ(judge(t.pace), better::unknown);
+    EXPECT_EQ(t.takes(mutex, pace_window, apart), window::shared);
+    EXPECT_EQ(judge(t.pace), apart < 100 ? better::apart : better::together);
+    EXPECT_EQ(t.pace.alone, 1600U);
+    EXPECT_EQ(t.pace.apart, 16 * apart);
+  }
+}
+
+TEST(lock_pace, a_few_takes_by_others_tell_of_neither) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 100);
+  EXPECT_EQ(t.takes(mutex, few_others - 1, 100), window::shared);
+  EXPECT_EQ(t.pace.alone, 0U);
+  EXPECT_EQ(t.pace.apart, 0U);
+  EXPECT_EQ(t.takes(mutex, few_others, 100), window::shared);
+  EXPECT_EQ(t.pace.apart, 1600U);
+}
+
+TEST(lock_pace, a_window_in_which_its_thread_was_away_tells_nothing) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 100);
+  EXPECT_EQ(t.takes(mutex, too_many_takes, 100), window::nothing);
+  EXPECT_EQ(t.pace.apart, 0U);
+  // Nor one that was disturbed, but for whether there were others.
+  t.pace.disturbed = true;
+  EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
+  EXPECT_EQ(t.pace.alone, 0U);
+  t.pace.disturbed = true;
+  EXPECT_EQ(t.takes(mutex, pace_window, 100), window::shared);
+  EXPECT_EQ(t.pace.apart, 0U);
+  EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
+  EXPECT_EQ(t.pace.alone, 1600U);
+}
+
+TEST(lock_pace, what_has_become_slower_is_believed_by_and_by) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 100);
+  t.takes(mutex, 0, 100);
+  t.takes(mutex, 0, 100'000);  // its CPU was taken away
+  EXPECT_EQ(t.pace.alone, 2000U);
+  t.takes(mutex, 0, 90);
+  EXPECT_EQ(t.pace.alone, 1440U);
+  for (int i = 0; i < 20; ++i) t.takes(mutex, 0, 1000);
+  EXPECT_EQ(t.pace.alone, 16'000U);
+}
+
+TEST(lock_pace, watches_one_mutex_after_the_other) {
+  taker t;
+  std::uint32_t first = 0, second = 0;
+  t.takes(first, 0, 100);
+  bool watched[2] = {false, false};
+  for (std::uint32_t i = 0; i < 20 * pace_window; ++i) {
+    for (std::uint32_t* mutex : {&first, &second}) {
+      ++*mutex;
+      t.now += 100;
+      if (!window_ends(t.pace, mutex)) continue;
+      if (next_window(t.pace, mutex, *mutex, t.now) == window::alone) {
+        watched[mutex == &second] = true;
+        EXPECT_NEAR(static_cast<double>(t.pace.alone), 3200, 50);  // the other's take is work, too
+      }
+    }
+  }
+  EXPECT_TRUE(watched[0]);
+  EXPECT_TRUE(watched[1]);
+}
+
+TEST(lock_pace, another_mutex_in_the_same_place_begins_anew) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 100);
+  t.takes(mutex, 0, 100);
+  t.takes(mutex, pace_window, 50);
+  EXPECT_EQ(judge(t.pace), better::apart);
+  mutex = 0;
+  EXPECT_EQ(t.takes(mutex, 0, 100), window::nothing);
+  EXPECT_EQ(judge(t.pace), better::unknown);
+}
+
+TEST(lock_pace, counts_may_wrap) {
+  taker t;
+  std::uint32_t mutex = 0U - pace_window - 10;
+  t.takes(mutex, 0, 100);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
+}
