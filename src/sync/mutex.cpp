@@ -34,26 +34,27 @@
 //    times slower). It is remembered as coming_, and until it has come no other is woken. If it
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
-//    Until it has come unlocks go through the object lock, or, in the shared regime, find
-//    on_its_way and free it by compare-and-swap but for each 16th; and if it is queued behind the
-//    one who locks again and again that is for up to 1 ms. So where nobody else waits each 16th of
-//    them asks (let_pass) the one who locks next to let it run first: then both merely take turns
-//    at the processor, and nobody waits here. In the shared regime only if it does not run yet and
-//    they are not better off apart. (Mutex at two processors 16 -> 2.4 ns. Where others wait, too,
-//    they would all be made runnable so, on both processors, to fight on: MutexSlack 25 instead of
-//    5.5. Without on_its_way an unlock took 180 ns while somebody was coming.)
+//    Until it has come (on_its_way) the other unlocks just free the mutex, in the shared regime by
+//    compare-and-swap. If it is queued behind the one who locks again and again that is for up to
+//    1 ms. So where nobody else waits each 16th of them asks (let_pass) the one who locks next to
+//    let it run first: then both merely take turns at the processor, and nobody waits here. In the
+//    shared regime only if it does not run yet and they are not better off apart. (Mutex at two
+//    processors 16 -> 2.4 ns. Where others wait, too, they would all be made runnable so, on both
+//    processors, to fight on: MutexSlack 25 instead of 5.5. When each unlock looked after the one
+//    who was coming it took 180 ns in the shared regime, and MutexSlack was 10 instead of 5.5.)
 //
 // Invariants, all guarded by the object lock
 //  - waiters_ not empty or coming_ set implies `waiting`; `waiting` alone is harmless.
 //  - let_pass implies that the mutex is free: whoever takes it clears it.
 //  - Mutex free and waiters_ not empty implies coming_ set: somebody will look after them.
-//  - on_its_way implies shared and coming_ set. Whoever comes clears it, by a locked instruction,
-//    before he looks whether the mutex is free: of him and the holder, who frees it only as long as
-//    it is set, one sees the other. If the holder's swap came first, he finds the mutex free; if
-//    not, it fails, and the unlock comes in here and finds him queued.
+//  - on_its_way is set just while coming_ is. Whoever comes clears it, by a locked instruction,
+//    before he looks whether the mutex is free: of him and the holder, who in the shared regime
+//    frees it outside of the object lock only as long as it is set, one sees the other. If the
+//    holder's swap came first, he finds the mutex free; if not, it fails, and the unlock comes in
+//    here and finds him queued.
 //  - While the mutex is locked and the object lock held, nobody but its holder changes state_, and
 //    he only while on_its_way is set. So plain stores are enough even when shared, for the holder
-//    himself, and for others once it is clear.
+//    himself, and for whoever comes once he has cleared it.
 //  - coming_ goes through the object lock before it leaves lock(), so it stays valid while set.
 //
 // Destruction. The object may go once the last unlock has been observed. Not shared: the observer
@@ -88,7 +89,6 @@ namespace {
 using detail::mutex_waiter;
 
 constexpr std::chrono::milliseconds patience{1};
-constexpr std::uint16_t passes_between_looks = 16;  // at 35 ns a look
 constexpr std::uint16_t turns_to_share = 16;
 constexpr std::uint16_t streak_to_part = 512;
 // Looks at the mutex are far apart, because each takes the cache line away from the one who works
@@ -130,8 +130,7 @@ void mutex::note_turn() noexcept {
   if (me != nullptr) detail::next_window(me->pace, this, takes_, detail::ticks());
   // Those who are better off together would not stay apart long enough to find that it has changed.
   better_.store(detail::better::unknown, std::memory_order_relaxed);
-  const std::uint32_t also = coming_ != nullptr ? shared | on_its_way : shared;
-  state_.store(state_.load(std::memory_order_relaxed) | also, std::memory_order_release);
+  state_.store(state_.load(std::memory_order_relaxed) | shared, std::memory_order_release);
   seems_shared_.store(true, std::memory_order_relaxed);
 }
 
@@ -146,7 +145,9 @@ RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
   const detail::window kind = detail::next_window(me->pace, this, takes_, detail::ticks());
   if (kind == detail::window::nothing) return;
   const detail::better b = detail::judge(me->pace);
-  if (b != detail::better::unknown) better_.store(b, std::memory_order_relaxed);
+  if (b != detail::better::unknown && b != better_.load(std::memory_order_relaxed)) {
+    better_.store(b, std::memory_order_relaxed);
+  }
   if (kind == detail::window::alone && b == detail::better::apart) detail::call_for_help();
   streak_ =
       kind == detail::window::alone ? static_cast<std::uint16_t>(streak_ + detail::pace_window) : 0;
@@ -154,8 +155,7 @@ RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
   streak_ = 0;
   const detail::lock_guard guard(lock_);
   seems_shared_.store(false, std::memory_order_relaxed);
-  state_.store(state_.load(std::memory_order_relaxed) & ~(shared | on_its_way),
-               std::memory_order_release);
+  state_.store(state_.load(std::memory_order_relaxed) & ~shared, std::memory_order_release);
 }
 
 // Takes the mutex if it is free.
@@ -328,8 +328,7 @@ void mutex::unlock_slow() {
                           : state_.load(std::memory_order_relaxed);
   for (;;) {
     if ((now & locked) == 0) detail::fatal("unlock of unlocked mutex");
-    if (now == (shared | locked) ||
-        ((now & on_its_way) != 0 && ++passes_ % passes_between_looks != 0)) {
+    if (now == (shared | locked) || ((now & shared) != 0 && passes(now))) {
       if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release)) return;
       continue;
     }
@@ -353,7 +352,7 @@ void mutex::release_with_waiters(std::uint32_t now) noexcept {
   detail::parker* woken = nullptr;
   const bool apart = better_.load(std::memory_order_relaxed) == detail::better::apart;
   if (coming_ != nullptr) {
-    if ((now & on_its_way) != 0 || ++passes_ % passes_between_looks == 0) {
+    if (passes_++ % passes_between_looks == 0) {
       if (overdue(*coming_)) {
         coming_->given.store(true, std::memory_order_relaxed);
         holder_.store(coming_->who, std::memory_order_relaxed);
@@ -378,7 +377,7 @@ void mutex::release_with_waiters(std::uint32_t now) noexcept {
       return;
     }
     coming_ = again;
-    if ((now & shared) != 0) now |= on_its_way;
+    now |= on_its_way;
   }
   state_.store(now & ~locked, std::memory_order_release);
   lock_.unlock();
