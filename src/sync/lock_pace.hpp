@@ -43,9 +43,17 @@ inline std::uint64_t ticks() noexcept {
 #endif
 }
 
-/// Counts a take; is one to call next_window?
+/// Counts a take; is one to call next_window? A mutex is watched for four windows' length, but
+/// until the first of them has ended for 64: with more mutexes than that in turn none is ever
+/// judged.
 inline bool window_ends(lock_pace& p, const void* of) noexcept {
-  return p.of == of ? --p.left == 0 : ++p.strangers >= 4 * pace_window;
+  if (p.of == of) return --p.left == 0;
+  return ++p.strangers >= (p.settled ? 4 : 64) * pace_window;
+}
+
+/// Counts a take that cannot end a window.
+inline void count_take(lock_pace& p, const void* of) noexcept {
+  if (p.of == of && p.left > 1) --p.left;
 }
 
 enum class window : std::uint8_t { nothing, alone, shared };
@@ -56,7 +64,7 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes,
                           std::uint64_t now) noexcept {
   // The least is what disturbances leave; what has grown is believed within a few windows.
   const auto smooth = [](std::uint64_t& known, std::uint64_t each) {
-    known = known == 0 ? each : std::min(each, known + known / 4);
+    known = known == 0 ? each : std::min(each, known + known / 4 + 1);
   };
   const std::uint32_t took = takes - p.takes;
   window kind = window::nothing;
@@ -65,11 +73,12 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes,
     p = lock_pace{};
     p.of = of;
   } else if (took >= pace_window && took < too_many_takes) {
-    const std::uint64_t each = (now - p.since) * 16 / took;
+    const std::uint64_t each = (now - p.since) * 1024 / took;
     kind = took == pace_window ? window::alone : window::shared;
     if (kind == window::alone && !p.disturbed) smooth(p.alone, each);
     if (took >= pace_window + few_others && !p.disturbed) smooth(p.apart, each);
   }
+  if (kind != window::nothing) p.settled = true;
   p.left = pace_window;
   p.takes = takes;
   p.since = now;

@@ -36,16 +36,17 @@
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
 //    Until it has come (on_its_way) the other unlocks just free the mutex, in the shared regime by
 //    compare-and-swap. If it is queued behind the one who locks again and again that is for up to
-//    1 ms. So where nobody else waits each 16th of them asks (let_pass) the one who locks next to
-//    let it run first: then both merely take turns at the processor, and nobody waits here. In the
-//    shared regime only if it does not run yet and they are not better off apart. (Mutex at two
-//    processors 16 -> 2.4 ns. Where others wait, too, they would all be made runnable so, on both
-//    processors, to fight on: MutexSlack 25 instead of 5.5. When each unlock looked after the one
-//    who was coming it took 180 ns in the shared regime, and MutexSlack was 10 instead of 5.5.)
+//    1 ms. So where nobody else waits each 16th of them asks the one who locks next to let it run
+//    first: then both merely take turns at the processor, and nobody waits here. (In the shared
+//    regime only the thread that woke it, unless they are better off apart, and by a note of its
+//    own; else by let_pass. Mutex at two processors 16 -> 2.4 ns. Where others wait,
+//    too, they would all be made runnable so, on both processors, to fight on: MutexSlack 25
+//    instead of 5.5. When each unlock looked after the one who was coming it took 180 ns in the
+//    shared regime, and MutexSlack was 10 instead of 5.5.)
 //
 // Invariants, all guarded by the object lock
 //  - waiters_ not empty or coming_ set implies `waiting`; `waiting` alone is harmless.
-//  - let_pass implies that the mutex is free: whoever takes it clears it.
+//  - let_pass implies that the mutex is free and not shared: whoever takes it clears it.
 //  - Mutex free and waiters_ not empty implies coming_ set: somebody will look after them.
 //  - on_its_way is set just while coming_ is. Whoever comes clears it, by a locked instruction,
 //    before he looks whether the mutex is free: of him and the holder, who in the shared regime
@@ -53,8 +54,8 @@
 //    holder's swap came first, he finds the mutex free; if not, it fails, and the unlock comes in
 //    here and finds him queued.
 //  - While the mutex is locked and the object lock held, nobody but its holder changes state_, and
-//    he only while on_its_way is set. So plain stores are enough even when shared, for the holder
-//    himself, and for whoever comes once he has cleared it.
+//    he only while `waiting` is clear or on_its_way set. So plain stores are enough even when
+//    shared, for the holder himself, and for whoever comes once he has cleared it.
 //  - coming_ goes through the object lock before it leaves lock(), so it stays valid while set.
 //
 // Destruction. The object may go once the last unlock has been observed. Not shared: the observer
@@ -65,6 +66,7 @@
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/park.hpp>
 #include <runnel/sync/mutex.hpp>
+#include <utility>
 
 #include "sync/lock_pace.hpp"
 #include "sync/spin.hpp"
@@ -79,7 +81,8 @@ struct mutex_waiter : waiter {
   claim_word word;      // its claim where it has a deadline
   // The mutex became its own while it was coming; written inside the object lock.
   std::atomic<bool> given{false};
-  bool waited = false;  // it has been queued before
+  const thread* woken_by = nullptr;  // guarded by the object lock
+  bool waited = false;               // it has been queued before
 };
 
 }  // namespace detail
@@ -148,7 +151,10 @@ RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
   if (b != detail::better::unknown && b != better_.load(std::memory_order_relaxed)) {
     better_.store(b, std::memory_order_relaxed);
   }
-  if (kind == detail::window::alone && b == detail::better::apart) detail::call_for_help();
+  if (kind == detail::window::alone && b == detail::better::apart &&
+      streak_ < 2 * detail::pace_window) {
+    me->pace.call_for_help = true;
+  }
   streak_ =
       kind == detail::window::alone ? static_cast<std::uint16_t>(streak_ + detail::pace_window) : 0;
   if (streak_ < streak_to_part) return;
@@ -165,8 +171,7 @@ bool mutex::try_take() noexcept {
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     if ((now & locked) != 0) return false;
     if ((now & shared) != 0) {
-      if (state_.compare_exchange_weak(now, (now | locked) & ~let_pass,
-                                       std::memory_order_acquire)) {
+      if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire)) {
         note_take(detail::current_thread());
         return true;
       }
@@ -192,7 +197,7 @@ RUNNEL_INLINE bool mutex::take_shared(detail::thread* me) noexcept {
       note_take(me);
       return true;
     }
-  } while ((now & (locked | shared | let_pass)) == shared);
+  } while ((now & (locked | shared)) == shared);
   return false;
 }
 
@@ -226,7 +231,10 @@ bool mutex::take_or_announce() noexcept {
       return free;
     }
     if (!state_.compare_exchange_weak(now, next, std::memory_order_acquire)) continue;
-    if (free) ++takes_;
+    if (free) {
+      ++takes_;
+      if (detail::thread* me = detail::current_thread()) detail::count_take(me->pace, this);
+    }
     return free;
   }
 }
@@ -261,7 +269,12 @@ bool mutex::take_or_queue(mutex_waiter& w) noexcept {
 
 void mutex::lock_slow() {
   detail::give_way();
-  detail::thread* const me = detail::current_thread();
+  detail::thread* me = detail::current_thread();
+  if (me != nullptr && (me->pace.call_for_help || me->pace.let_pass)) {
+    if (std::exchange(me->pace.call_for_help, false)) detail::call_for_help();
+    if (std::exchange(me->pace.let_pass, false) && me->running != me) detail::yield();
+    me = detail::current_thread();
+  }
   if (me != nullptr && take_shared(me)) {
     holder_.store(me->running, std::memory_order_relaxed);
     detail::race_acquire(this);
@@ -273,7 +286,8 @@ void mutex::lock_slow() {
 // Apart from lock_slow, which is short so that the mutex is held as briefly as may be.
 [[gnu::noinline]] void mutex::lock_contended() {
   detail::parker* const me = detail::self();
-  if ((state_.load(std::memory_order_relaxed) & let_pass) != 0 &&
+  if (!seems_shared_.load(std::memory_order_relaxed) &&
+      (state_.load(std::memory_order_relaxed) & let_pass) != 0 &&
       me->what == detail::parker::kind::goroutine) {
     detail::yield();
   }
@@ -359,8 +373,13 @@ void mutex::release_with_waiters(std::uint32_t now) noexcept {
         lock_.unlock();
         return;
       }
-      if (waiters_.empty() && !apart && ((now & shared) == 0 || !is_running(coming_->who))) {
-        now |= let_pass;
+      if (waiters_.empty()) {
+        detail::thread* const me = detail::current_thread();
+        if ((now & shared) == 0) {
+          now |= let_pass;
+        } else if (!apart && me != nullptr && coming_->woken_by == me) {
+          me->pace.let_pass = true;
+        }
       }
     }
   } else if (detail::waiter* w = waiters_.pop()) {
@@ -376,6 +395,7 @@ void mutex::release_with_waiters(std::uint32_t now) noexcept {
       detail::ready(woken);
       return;
     }
+    again->woken_by = detail::current_thread();
     coming_ = again;
     now |= on_its_way;
   }

@@ -47,8 +47,8 @@ TEST(lock_pace, tells_which_is_faster) {
     EXPECT_EQ(judge(t.pace), better::unknown);
     EXPECT_EQ(t.takes(mutex, pace_window, apart), window::shared);
     EXPECT_EQ(judge(t.pace), apart < 100 ? better::apart : better::together);
-    EXPECT_EQ(t.pace.alone, 1600U);
-    EXPECT_EQ(t.pace.apart, 16 * apart);
+    EXPECT_EQ(t.pace.alone, 102'400U);
+    EXPECT_EQ(t.pace.apart, 1024 * apart);
   }
 }
 
@@ -60,7 +60,7 @@ TEST(lock_pace, a_few_takes_by_others_tell_of_neither) {
   EXPECT_EQ(t.pace.alone, 0U);
   EXPECT_EQ(t.pace.apart, 0U);
   EXPECT_EQ(t.takes(mutex, few_others, 100), window::shared);
-  EXPECT_EQ(t.pace.apart, 1600U);
+  EXPECT_EQ(t.pace.apart, 102'400U);
 }
 
 TEST(lock_pace, a_window_in_which_its_thread_was_away_tells_nothing) {
@@ -77,7 +77,7 @@ TEST(lock_pace, a_window_in_which_its_thread_was_away_tells_nothing) {
   EXPECT_EQ(t.takes(mutex, pace_window, 100), window::shared);
   EXPECT_EQ(t.pace.apart, 0U);
   EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
-  EXPECT_EQ(t.pace.alone, 1600U);
+  EXPECT_EQ(t.pace.alone, 102'400U);
 }
 
 TEST(lock_pace, what_has_become_slower_is_believed_by_and_by) {
@@ -86,11 +86,11 @@ TEST(lock_pace, what_has_become_slower_is_believed_by_and_by) {
   t.takes(mutex, 0, 100);
   t.takes(mutex, 0, 100);
   t.takes(mutex, 0, 100'000);  // its CPU was taken away
-  EXPECT_EQ(t.pace.alone, 2000U);
+  EXPECT_EQ(t.pace.alone, 128'001U);
   t.takes(mutex, 0, 90);
-  EXPECT_EQ(t.pace.alone, 1440U);
+  EXPECT_EQ(t.pace.alone, 92'160U);
   for (int i = 0; i < 20; ++i) t.takes(mutex, 0, 1000);
-  EXPECT_EQ(t.pace.alone, 16'000U);
+  EXPECT_EQ(t.pace.alone, 1'024'000U);
 }
 
 TEST(lock_pace, watches_one_mutex_after_the_other) {
@@ -105,12 +105,29 @@ TEST(lock_pace, watches_one_mutex_after_the_other) {
       if (!window_ends(t.pace, mutex)) continue;
       if (next_window(t.pace, mutex, *mutex, t.now) == window::alone) {
         watched[mutex == &second] = true;
-        EXPECT_NEAR(static_cast<double>(t.pace.alone), 3200, 50);  // the other's take is work, too
+        EXPECT_NEAR(static_cast<double>(t.pace.alone), 204'800,
+                    3200);  // the other's take is work, too
       }
     }
   }
   EXPECT_TRUE(watched[0]);
   EXPECT_TRUE(watched[1]);
+}
+
+// With so many that none of them is taken 64 times while others are 256 times.
+TEST(lock_pace, judges_one_of_many) {
+  taker t;
+  std::uint32_t mutexes[20] = {};
+  int windows = 0;
+  for (std::uint32_t i = 0; i < 200 * pace_window; ++i) {
+    for (std::uint32_t& mutex : mutexes) {
+      ++mutex;
+      t.now += 100;
+      if (!window_ends(t.pace, &mutex)) continue;
+      if (next_window(t.pace, &mutex, mutex, t.now) == window::alone) ++windows;
+    }
+  }
+  EXPECT_GT(windows, 20);
 }
 
 TEST(lock_pace, another_mutex_in_the_same_place_begins_anew) {
@@ -127,7 +144,9 @@ TEST(lock_pace, another_mutex_in_the_same_place_begins_anew) {
 
 TEST(lock_pace, counts_may_wrap) {
   taker t;
-  std::uint32_t mutex = 0U - pace_window - 10;
+  std::uint32_t mutex = 0U - 66 * pace_window - 10;
   t.takes(mutex, 0, 100);
+  EXPECT_GT(mutex, 1U << 31);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
+  EXPECT_LT(mutex, 1U << 31);
 }

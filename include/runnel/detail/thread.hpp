@@ -37,7 +37,12 @@ struct lock_pace {
   std::uint64_t since = 0;      // when it began, in ticks
   std::uint32_t strangers = 0;  // takes of other mutexes since `of` was chosen
   bool disturbed = false;       // the window's time is not that of its takes alone
-  // Sixteenths of a tick for each take, in windows without and with others. 0: not known.
+  bool settled = false;         // a window of `of` has ended
+  // To be done when it next takes any, with no lock held: see to it that others help; let others
+  // run.
+  bool call_for_help = false;
+  bool let_pass = false;
+  // 1/1024 of a tick for each take, in windows without and with others. 0: not known.
   std::uint64_t alone = 0;
   std::uint64_t apart = 0;
 };

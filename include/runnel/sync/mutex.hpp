@@ -1,8 +1,10 @@
 // Mutual exclusion. The algorithm is described in src/sync/mutex.cpp.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <runnel/detail/config.hpp>
 #include <runnel/detail/deadline.hpp>
@@ -104,7 +106,8 @@ class mutex : private detail::selectable {
     if (!lock_.try_lock_biased(me)) return false;
     const std::uint32_t now = state_.load(std::memory_order_relaxed);
     const bool simple = now == locked || passes(now);
-    if (simple) state_.store(now & ~locked, std::memory_order_relaxed);
+    // Shared, it is taken by whoever sees this, without the object lock.
+    if (simple) state_.store(now & ~locked, std::memory_order_release);
     detail::leave_biased(me);
     return simple;
   }
@@ -139,14 +142,15 @@ class mutex : private detail::selectable {
   RUNNEL_API static void dequeue(detail::selectable& object, detail::waiter& w, void*) noexcept;
 
   // The order matters: whoever locks looks at lock_'s owner and at seems_shared_, which hardly ever
-  // change, and must not take the cache line of state_ from the holder twice. So that is 64 bytes
-  // away from both.
+  // change, and must not take the cache line of state_ from the holder twice. So that is a line
+  // away from both, wherever the mutex lies.
   std::atomic<bool> seems_shared_{false};  // has state_ `shared`? Written inside lock_; a hint
   std::atomic<detail::better> better_{};   // a hint; written by the holder
   std::uint16_t turns_ = 0;                // guarded by lock_: takes that followed another thread's
   detail::wait_queue waiters_;             // guarded by lock_
   detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_
   const detail::thread* last_ = nullptr;    // guarded by lock_: who took it last inside lock_
+  std::array<std::byte, 24> gap_{};
   std::atomic<std::uint32_t> state_{0};
   std::uint32_t takes_ = 0;  // the holder's: times taken in the shared regime
   // Who locked it last; written by the one who locks, a hint for waiters.
