@@ -32,6 +32,10 @@ inline constexpr std::uint32_t few_others = pace_window / 8;
 /// With so many in all its thread has been away, or the mutex in another regime.
 inline constexpr std::uint32_t too_many_takes = pace_window * 8;
 
+/// How often a thread calls for help when it was apart, had better be, and is not. An idle machine
+/// may be just about to sleep, or asleep and slow to come; but what it knows may be out of date.
+inline constexpr std::uint8_t most_calls = 8;
+
 /// The CPU's counter, which costs less than clock_gettime. Not ordered with what stands around it.
 inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__)
@@ -76,7 +80,10 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes,
     const std::uint64_t each = (now - p.since) * 1024 / took;
     kind = took == pace_window ? window::alone : window::shared;
     if (kind == window::alone && !p.disturbed) smooth(p.alone, each);
-    if (took >= pace_window + few_others && !p.disturbed) smooth(p.apart, each);
+    if (took >= pace_window + few_others && !p.disturbed) {
+      smooth(p.apart, each);
+      p.calls = most_calls;
+    }
   }
   if (kind != window::nothing) p.settled = true;
   p.left = pace_window;

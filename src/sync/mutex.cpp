@@ -151,8 +151,8 @@ RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
   if (b != detail::better::unknown && b != better_.load(std::memory_order_relaxed)) {
     better_.store(b, std::memory_order_relaxed);
   }
-  if (kind == detail::window::alone && b == detail::better::apart &&
-      streak_ < 2 * detail::pace_window) {
+  if (kind == detail::window::alone && b == detail::better::apart && me->pace.calls != 0) {
+    --me->pace.calls;
     me->pace.call_for_help = true;
   }
   streak_ =

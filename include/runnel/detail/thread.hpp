@@ -38,6 +38,7 @@ struct lock_pace {
   std::uint32_t strangers = 0;  // takes of other mutexes since `of` was chosen
   bool disturbed = false;       // the window's time is not that of its takes alone
   bool settled = false;         // a window of `of` has ended
+  std::uint8_t calls = 0;       // for help that it may make until it has shared the mutex again
   // To be done when it next takes any, with no lock held: see to it that others help; let others
   // run.
   bool call_for_help = false;
