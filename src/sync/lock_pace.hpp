@@ -29,8 +29,8 @@ enum class better : std::uint8_t { unknown, together, apart };
 inline constexpr std::uint32_t pace_window = 64;
 /// With fewer takes by others it tells of neither.
 inline constexpr std::uint32_t few_others = pace_window / 8;
-/// With so many in all its thread has been away, or the mutex in another regime.
-inline constexpr std::uint32_t too_many_takes = pace_window * 8;
+/// Added to a mutex's count between two regimes, for no window to reach across.
+inline constexpr std::uint32_t regimes_apart = 1U << 20;
 
 /// How often a thread calls for help when it was apart, had better be, and is not. An idle machine
 /// may be just about to sleep, or asleep and slow to come; but what it knows may be out of date.
@@ -47,25 +47,30 @@ inline std::uint64_t ticks() noexcept {
 #endif
 }
 
-/// Counts a take; is one to call next_window? A mutex is watched for four windows' length, but
-/// until the first of them has ended for 64: with more mutexes than that in turn none is ever
-/// judged.
+/// Counts a take; is one to call next_window? A mutex is watched until four windows have told of it
+/// and others have been taken 256 times meanwhile. After 4096 times it is given up in any case: of
+/// more than 16 mutexes in turn none is judged.
 inline bool window_ends(lock_pace& p, const void* of) noexcept {
   if (p.of == of) return --p.left == 0;
-  return ++p.strangers >= (p.settled ? 4 : 64) * pace_window;
+  return p.of == nullptr || ++p.strangers >= (p.windows >= 4 ? 4 : 64) * pace_window;
 }
 
 /// Counts a take that cannot end a window.
 inline void count_take(lock_pace& p, const void* of) noexcept {
-  if (p.of == of && p.left > 1) --p.left;
+  if (p.of != of) return;
+  if (p.left > 1) {
+    --p.left;
+  } else {
+    ++p.takes;
+  }
 }
 
 enum class window : std::uint8_t { nothing, alone, shared };
 
 /// Ends the window and begins the next one, of a mutex that has been taken so many times; now, in
-/// ticks.
-inline window next_window(lock_pace& p, const void* of, std::uint32_t takes,
-                          std::uint64_t now) noexcept {
+/// ticks. With more takes than `most` its thread has been away.
+inline window next_window(lock_pace& p, const void* of, std::uint32_t takes, std::uint64_t now,
+                          std::uint32_t most = 8 * pace_window) noexcept {
   // The least is what disturbances leave; what has grown is believed within a few windows.
   const auto smooth = [](std::uint64_t& known, std::uint64_t each) {
     known = known == 0 ? each : std::min(each, known + known / 4 + 1);
@@ -74,9 +79,12 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes,
   window kind = window::nothing;
   // A count that went back is another mutex's, which lies where that one lay.
   if (p.of != of || static_cast<std::int32_t>(took) < 0) {
-    p = lock_pace{};
-    p.of = of;
-  } else if (took >= pace_window && took < too_many_takes) {
+    lock_pace anew;
+    anew.of = of;
+    anew.errand_at = p.errand_at;
+    anew.let_pass = p.let_pass;
+    p = anew;
+  } else if (took >= pace_window && took < most) {
     const std::uint64_t each = (now - p.since) * 1024 / took;
     kind = took == pace_window ? window::alone : window::shared;
     if (kind == window::alone && !p.disturbed) smooth(p.alone, each);
@@ -85,7 +93,7 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes,
       p.calls = most_calls;
     }
   }
-  if (kind != window::nothing) p.settled = true;
+  if (kind != window::nothing && p.windows != 255) ++p.windows;
   p.left = pace_window;
   p.takes = takes;
   p.since = now;

@@ -34,15 +34,16 @@
 //    times slower). It is remembered as coming_, and until it has come no other is woken. If it
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
-//    Until it has come (on_its_way) the other unlocks just free the mutex, in the shared regime by
-//    compare-and-swap. If it is queued behind the one who locks again and again that is for up to
-//    1 ms. So where nobody else waits each 16th of them asks the one who locks next to let it run
-//    first: then both merely take turns at the processor, and nobody waits here. (In the shared
-//    regime only the thread that woke it, unless they are better off apart, and by a note of its
-//    own; else by let_pass. Mutex at two processors 16 -> 2.4 ns. Where others wait,
-//    too, they would all be made runnable so, on both processors, to fight on: MutexSlack 25
-//    instead of 5.5. When each unlock looked after the one who was coming it took 180 ns in the
-//    shared regime, and MutexSlack was 10 instead of 5.5.)
+//    Until it has come (on_its_way) the other unlocks just free the mutex: inline where they have
+//    the object lock's bias, else in the shared regime by compare-and-swap. If it is queued behind
+//    the one who locks again and again that is for up to 1 ms. So where nobody else waits each 16th
+//    of them asks the one who locks next to let it run first: then both merely take turns at the
+//    processor, and nobody waits here. (Not shared: by let_pass. Shared: only if this thread woke
+//    it and they are not better off apart, by a note that the thread follows when it next locks
+//    this mutex.) Mutex at two processors 16 -> 2.4 ns. Where others wait, too, they would all be
+//    made runnable so, on both processors, to fight on: MutexSlack 25 instead of 5.5. When each
+//    unlock looked after the one who was coming it took 180 ns in the shared regime, and MutexSlack
+//    was 10 instead of 5.5.
 //
 // Invariants, all guarded by the object lock
 //  - waiters_ not empty or coming_ set implies `waiting`; `waiting` alone is harmless.
@@ -53,21 +54,23 @@
 //    frees it outside of the object lock only as long as it is set, one sees the other. If the
 //    holder's swap came first, he finds the mutex free; if not, it fails, and the unlock comes in
 //    here and finds him queued.
-//  - While the mutex is locked and the object lock held, nobody but its holder changes state_, and
-//    he only while `waiting` is clear or on_its_way set. So plain stores are enough even when
-//    shared, for the holder himself, and for whoever comes once he has cleared it.
+//  - While the mutex is locked and the object lock held, nobody outside of that but the mutex's
+//    holder changes state_, and he only while `waiting` is clear or on_its_way set. So plain stores
+//    are enough even when shared, for the holder himself and for whoever is inside while `waiting`
+//    is set and on_its_way clear.
 //  - coming_ goes through the object lock before it leaves lock(), so it stays valid while set.
 //
 // Destruction. The object may go once the last unlock has been observed. Not shared: the observer
-// came through the object lock, whose leaving was the unlocker's last touch. Shared: the freeing
-// compare-and-swap is the last touch when there are no waiters, or one is on its way, who is inside
-// lock() still; when there are others, one of them is inside lock() until it has got the object
-// lock after us.
+// came through the object lock, whose leaving was the unlocker's last touch. Shared: what frees it,
+// a compare-and-swap or, by who has the object lock's bias, a store, is the last touch when there
+// are no waiters, or one is on its way, who is inside lock() still; when there are others, one of
+// them is inside lock() until it has got the object lock after us.
+#include <algorithm>
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/park.hpp>
 #include <runnel/sync/mutex.hpp>
-#include <utility>
 
+#include "runtime/scheduler.hpp"
 #include "sync/lock_pace.hpp"
 #include "sync/spin.hpp"
 #include "sync/timed_park.hpp"
@@ -129,7 +132,7 @@ void mutex::note_turn() noexcept {
   if (++turns_ < turns_to_share) return;
   turns_ = 0;
   streak_ = 0;
-  takes_ += detail::too_many_takes;  // windows do not reach across regimes
+  takes_ += detail::regimes_apart;
   if (me != nullptr) detail::next_window(me->pace, this, takes_, detail::ticks());
   // Those who are better off together would not stay apart long enough to find that it has changed.
   better_.store(detail::better::unknown, std::memory_order_relaxed);
@@ -145,7 +148,9 @@ RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
 
 // The same. Ends the shared regime once it has become a matter of one thread's goroutines.
 [[gnu::noinline]] void mutex::end_window(detail::thread* me) noexcept {
-  const detail::window kind = detail::next_window(me->pace, this, takes_, detail::ticks());
+  const std::uint32_t threads = std::max(2U, runtime::sched->procs.load(std::memory_order_relaxed));
+  const detail::window kind = detail::next_window(me->pace, this, takes_, detail::ticks(),
+                                                  4 * detail::pace_window * threads);
   if (kind == detail::window::nothing) return;
   const detail::better b = detail::judge(me->pace);
   if (b != detail::better::unknown && b != better_.load(std::memory_order_relaxed)) {
@@ -153,7 +158,8 @@ RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
   }
   if (kind == detail::window::alone && b == detail::better::apart && me->pace.calls != 0) {
     --me->pace.calls;
-    me->pace.call_for_help = true;
+    me->pace.errand_at = this;
+    me->pace.let_pass = false;
   }
   streak_ =
       kind == detail::window::alone ? static_cast<std::uint16_t>(streak_ + detail::pace_window) : 0;
@@ -267,12 +273,22 @@ bool mutex::take_or_queue(mutex_waiter& w) noexcept {
   return false;
 }
 
+// The notes of end_window and release_with_waiters. The caller holds no object lock.
+[[gnu::noinline]] void mutex::run_errand(detail::thread* me) {
+  me->pace.errand_at = nullptr;
+  if (!me->pace.let_pass) {
+    me->pace.disturbed = true;  // as waking somebody takes 4 us
+    detail::call_for_help();
+  } else if (me->running != me) {
+    detail::yield();
+  }
+}
+
 void mutex::lock_slow() {
   detail::give_way();
   detail::thread* me = detail::current_thread();
-  if (me != nullptr && (me->pace.call_for_help || me->pace.let_pass)) {
-    if (std::exchange(me->pace.call_for_help, false)) detail::call_for_help();
-    if (std::exchange(me->pace.let_pass, false) && me->running != me) detail::yield();
+  if (me != nullptr && me->pace.errand_at == this) {
+    run_errand(me);
     me = detail::current_thread();
   }
   if (me != nullptr && take_shared(me)) {
@@ -378,6 +394,7 @@ void mutex::release_with_waiters(std::uint32_t now) noexcept {
         if ((now & shared) == 0) {
           now |= let_pass;
         } else if (!apart && me != nullptr && coming_->woken_by == me) {
+          me->pace.errand_at = this;
           me->pace.let_pass = true;
         }
       }

@@ -6,12 +6,12 @@
 #include "support/test.hpp"
 
 using runnel::detail::better;
+using runnel::detail::count_take;
 using runnel::detail::few_others;
 using runnel::detail::judge;
 using runnel::detail::lock_pace;
 using runnel::detail::next_window;
 using runnel::detail::pace_window;
-using runnel::detail::too_many_takes;
 using runnel::detail::window;
 using runnel::detail::window_ends;
 
@@ -67,7 +67,7 @@ TEST(lock_pace, a_window_in_which_its_thread_was_away_tells_nothing) {
   taker t;
   std::uint32_t mutex = 0;
   t.takes(mutex, 0, 100);
-  EXPECT_EQ(t.takes(mutex, too_many_takes, 100), window::nothing);
+  EXPECT_EQ(t.takes(mutex, 8 * pace_window, 100), window::nothing);
   EXPECT_EQ(t.pace.apart, 0U);
   // Nor one that was disturbed, but for whether there were others.
   t.pace.disturbed = true;
@@ -114,20 +114,46 @@ TEST(lock_pace, watches_one_mutex_after_the_other) {
   EXPECT_TRUE(watched[1]);
 }
 
-// With so many that none of them is taken 64 times while others are 256 times.
+// Ten mutexes, now alone, now with others.
 TEST(lock_pace, judges_one_of_many) {
   taker t;
-  std::uint32_t mutexes[20] = {};
-  int windows = 0;
-  for (std::uint32_t i = 0; i < 200 * pace_window; ++i) {
+  std::uint32_t mutexes[10] = {};
+  const void* last = nullptr;
+  int judged = 0;
+  for (std::uint32_t i = 0; i < 400 * pace_window; ++i) {
+    const bool shared = i / 160 % 2 != 0;
     for (std::uint32_t& mutex : mutexes) {
-      ++mutex;
+      mutex += shared ? 2 : 1;
       t.now += 100;
       if (!window_ends(t.pace, &mutex)) continue;
-      if (next_window(t.pace, &mutex, mutex, t.now) == window::alone) ++windows;
+      next_window(t.pace, &mutex, mutex, t.now);
+      if (last == t.pace.of || judge(t.pace) == better::unknown) continue;
+      EXPECT_EQ(judge(t.pace), better::apart);  // two takes in the time of one
+      last = t.pace.of;
+      ++judged;
     }
   }
-  EXPECT_GT(windows, 20);
+  EXPECT_GT(judged, 20);
+}
+
+// One that goes through the queue or a select.
+TEST(lock_pace, every_own_take_counts) {
+  for (int when = 0; when < static_cast<int>(pace_window); ++when) {
+    taker t;
+    std::uint32_t mutex = 0;
+    t.takes(mutex, 0, 100);
+    bool ended = false;
+    for (int i = 0; !ended; ++i) {
+      if (i == when) {
+        ++mutex;
+        count_take(t.pace, &mutex);
+      }
+      ++mutex;
+      t.now += 100;
+      ended = window_ends(t.pace, &mutex);
+    }
+    EXPECT_EQ(next_window(t.pace, &mutex, mutex, t.now), window::alone) << when;
+  }
 }
 
 TEST(lock_pace, another_mutex_in_the_same_place_begins_anew) {
@@ -144,7 +170,7 @@ TEST(lock_pace, another_mutex_in_the_same_place_begins_anew) {
 
 TEST(lock_pace, counts_may_wrap) {
   taker t;
-  std::uint32_t mutex = 0U - 66 * pace_window - 10;
+  std::uint32_t mutex = 0U - pace_window - 10;
   t.takes(mutex, 0, 100);
   EXPECT_GT(mutex, 1U << 31);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);

@@ -36,16 +36,16 @@ struct lock_pace {
   std::uint32_t takes = 0;      // the mutex's count when the window began
   std::uint64_t since = 0;      // when it began, in ticks
   std::uint32_t strangers = 0;  // takes of other mutexes since `of` was chosen
-  bool disturbed = false;       // the window's time is not that of its takes alone
-  bool settled = false;         // a window of `of` has ended
+  std::uint8_t windows = 0;     // that have told anything of it; stays at the greatest value
   std::uint8_t calls = 0;       // for help that it may make until it has shared the mutex again
-  // To be done when it next takes any, with no lock held: see to it that others help; let others
-  // run.
-  bool call_for_help = false;
-  bool let_pass = false;
+  bool disturbed = false;       // the window's time is not that of its takes alone
   // 1/1024 of a tick for each take, in windows without and with others. 0: not known.
   std::uint64_t alone = 0;
   std::uint64_t apart = 0;
+  // What the thread is to do first when next it locks this mutex: let those run who wait for its
+  // processor, or see to it that others help them.
+  const void* errand_at = nullptr;
+  bool let_pass = false;
 };
 
 inline constexpr std::size_t holding_slots = 8;

@@ -125,6 +125,7 @@ class mutex : private detail::selectable {
   RUNNEL_API bool lock_until(detail::steady_time deadline);
   RUNNEL_API void unlock_slow();
 
+  void run_errand(detail::thread* me);
   void lock_contended();
   bool take_shared(detail::thread* me) noexcept;
   bool try_take() noexcept;
@@ -150,6 +151,7 @@ class mutex : private detail::selectable {
   detail::wait_queue waiters_;             // guarded by lock_
   detail::mutex_waiter* coming_ = nullptr;  // guarded by lock_
   const detail::thread* last_ = nullptr;    // guarded by lock_: who took it last inside lock_
+  static_assert(sizeof(selectable) == 24 && sizeof(waiters_) == 16);
   std::array<std::byte, 24> gap_{};
   std::atomic<std::uint32_t> state_{0};
   std::uint32_t takes_ = 0;  // the holder's: times taken in the shared regime

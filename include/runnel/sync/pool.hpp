@@ -61,14 +61,14 @@ class pool {
       shard& s = shards_[mine];
       const detail::section inside(s.lock);
       if (!s.unused.empty()) return s.take();
-      is_empty(mine);
+      note_empty(mine);
     }
     for (std::size_t i = 0; i < shard_count; ++i) {
       if (!any_[i].load(std::memory_order_relaxed)) continue;
       shard& s = shards_[i];
       const detail::section inside(s.lock);
       if (!s.unused.empty()) return s.take();
-      is_empty(i);
+      note_empty(i);
     }
     return factory_();
   }
@@ -130,7 +130,7 @@ class pool {
   }
 
   // Inside the lock of the shard.
-  void is_empty(std::size_t i) noexcept {
+  void note_empty(std::size_t i) noexcept {
     if (any_[i].load(std::memory_order_relaxed)) any_[i].store(false, std::memory_order_relaxed);
   }
 
@@ -148,7 +148,8 @@ class pool {
   // False: the shard is empty. Written inside its lock, when somebody finds it so or puts the first
   // object in; for those who look for one elsewhere. (They looked at each shard's size, which its
   // thread writes with each put and get: PoolStarvation at two processors 3.5 us instead of 2.8 [Go
-  // 4.3]. Half of another shard at once: no better than one by one.)
+  // 4.3]. Half of another shard at once: no
+  // better there, and worse at one processor.)
   alignas(detail::cache_line) std::array<std::atomic<bool>, shard_count> any_{};
   std::function<T()> factory_;
 };
