@@ -22,8 +22,8 @@
 // looks on before he parks, which brings him together with the holder, and where the one goes on
 // who is woken. (When all parked after two looks, two goroutines were on one processor most of the
 // time, up to 300 ns of work. In rounds of a loop, a third of a nanosecond each, for a section and
-// W of them, two processors: W = 400: 380 -> 240 [Go 230], 200: 220 -> 145 [135], 100: 120 -> 95
-// [78], 0: 9 -> 9 [12].)
+// W of them, two processors: W = 400: 399 -> 268 [Go 266], 200: 241 -> 163 [144], 100: 123 -> 94
+// [82], 0: 9 -> 9 [16].)
 //
 // Waiting. Waiters queue first come, first served. An unlock that finds waiters either
 //  - hands the mutex to the first one (locked stays set; w.ok tells it), when it has waited over

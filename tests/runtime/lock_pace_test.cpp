@@ -10,6 +10,7 @@ using runnel::detail::count_take;
 using runnel::detail::few_others;
 using runnel::detail::judge;
 using runnel::detail::lock_pace;
+using runnel::detail::most_calls;
 using runnel::detail::next_window;
 using runnel::detail::pace_window;
 using runnel::detail::window;
@@ -45,10 +46,12 @@ TEST(lock_pace, tells_which_is_faster) {
     EXPECT_EQ(judge(t.pace), better::unknown);
     EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
     EXPECT_EQ(judge(t.pace), better::unknown);
+    EXPECT_EQ(t.pace.calls, 0U);
     EXPECT_EQ(t.takes(mutex, pace_window, apart), window::shared);
     EXPECT_EQ(judge(t.pace), apart < 100 ? better::apart : better::together);
     EXPECT_EQ(t.pace.alone, 102'400U);
     EXPECT_EQ(t.pace.apart, 1024 * apart);
+    EXPECT_EQ(t.pace.calls, most_calls);  // since it was apart just now
   }
 }
 

@@ -33,8 +33,8 @@ RUNNEL_API void sleep_until_steady(steady_time t);
 /// under no object_lock. Synchronizes: ready → return of park.
 RUNNEL_API void ready(parker* who) noexcept;
 
-/// As ready, for callers that go on for a while: `who` goes on elsewhere if a processor is idle,
-/// which it is not worth to be for a goroutine that the caller waits for next.
+/// As ready, for callers that go on for a while: `who` goes on elsewhere if a processor is idle.
+/// Not for one whom the caller is about to wait for: they are faster together.
 RUNNEL_API void ready_elsewhere(parker* who) noexcept;
 
 /// If goroutines wait for the caller's processor: wakes an idle one, which takes some of them.

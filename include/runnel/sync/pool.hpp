@@ -148,8 +148,7 @@ class pool {
   // False: the shard is empty. Written inside its lock, when somebody finds it so or puts the first
   // object in; for those who look for one elsewhere. (They looked at each shard's size, which its
   // thread writes with each put and get: PoolStarvation at two processors 3.5 us instead of 2.8 [Go
-  // 4.3]. Half of another shard at once: no
-  // better there, and worse at one processor.)
+  // 4.3]. Half of another shard at once: no better there, and worse at one processor.)
   alignas(detail::cache_line) std::array<std::atomic<bool>, shard_count> any_{};
   std::function<T()> factory_;
 };
