@@ -29,6 +29,11 @@ enum class better : std::uint8_t { unknown, together, apart };
 inline constexpr std::uint32_t pace_window = 64;
 /// With fewer takes by others it tells of neither.
 inline constexpr std::uint32_t few_others = pace_window / 8;
+/// With fewer windows with others nothing is known of being apart: the first of them tell of
+/// waiters from before.
+inline constexpr std::uint8_t enough_windows = 8;
+/// After so many windows with others what being alone costs is out of date.
+inline constexpr std::uint16_t stale_windows = 4096;
 /// Added to a mutex's count between two regimes, for no window to reach across.
 inline constexpr std::uint32_t regimes_apart = 1U << 20;
 
@@ -47,12 +52,12 @@ inline std::uint64_t ticks() noexcept {
 #endif
 }
 
-/// Counts a take; is one to call next_window? A mutex is watched until four windows have told of it
-/// and others have been taken 256 times meanwhile. After 4096 times it is given up in any case: of
-/// more than 16 mutexes in turn none is judged.
+/// Counts a take; is one to call next_window? A mutex is watched until twelve windows have told of
+/// it and others have been taken 256 times meanwhile. After 16384 times it is given up in any case:
+/// of more than 20 mutexes in turn none is judged.
 inline bool window_ends(lock_pace& p, const void* of) noexcept {
   if (p.of == of) return --p.left == 0;
-  return p.of == nullptr || ++p.strangers >= (p.windows >= 4 ? 4 : 64) * pace_window;
+  return p.of == nullptr || ++p.strangers >= (p.windows >= 12 ? 4 : 256) * pace_window;
 }
 
 /// Counts a take that cannot end a window.
@@ -63,6 +68,38 @@ inline void count_take(lock_pace& p, const void* of) noexcept {
   } else {
     ++p.takes;
   }
+}
+
+/// Whether letting the neighbours run takes but a moment. Steady nanoseconds, of before and after.
+/// One long turn may be that of a CPU that was taken away, in the middle of the turns of all who
+/// were waiting then.
+inline constexpr std::int64_t long_turn_ns = 4'000'000;
+inline constexpr std::int64_t shun_ns = 100'000'000;
+inline constexpr std::uint32_t too_many_long_turns = 3;
+
+inline bool neighbours_are_quick(const lock_pace& p, std::int64_t now) noexcept {
+  return p.long_turns < too_many_long_turns || now - p.last_long_turn >= shun_ns;
+}
+
+inline void note_neighbours(lock_pace& p, std::int64_t from, std::int64_t to) noexcept {
+  if (to - from < long_turn_ns) {
+    p.long_turns = 0;
+  } else if (from >= p.last_long_turn) {
+    p.last_long_turn = to;
+    ++p.long_turns;
+  }
+}
+
+/// Notes what the thread is to do before it locks the mutex again; a mutex's own functions see it.
+inline void note_errand(lock_pace& p, const void* at, bool let_pass) noexcept {
+  p.errand_at = at;
+  p.let_pass = let_pass;
+  if (p.of == at) p.quick = nullptr;
+}
+
+inline void end_errand(lock_pace& p) noexcept {
+  p.errand_at = nullptr;
+  p.quick = p.of;
 }
 
 enum class window : std::uint8_t { nothing, alone, shared };
@@ -83,14 +120,27 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes, std
     anew.of = of;
     anew.errand_at = p.errand_at;
     anew.let_pass = p.let_pass;
+    anew.calls = most_calls;
+    anew.long_turns = p.long_turns;
+    anew.last_long_turn = p.last_long_turn;
     p = anew;
+    if (p.errand_at != of) p.quick = of;
+  } else if (took >= regimes_apart) {
+    p.apart = 0;
+    p.shared_windows = 0;
+    p.calls = most_calls;
   } else if (took >= pace_window && took < most) {
     const std::uint64_t each = (now - p.since) * 1024 / took;
     kind = took == pace_window ? window::alone : window::shared;
-    if (kind == window::alone && !p.disturbed) smooth(p.alone, each);
+    if (kind == window::alone && !p.disturbed) {
+      smooth(p.alone, each);
+      p.since_alone = 0;
+    }
     if (took >= pace_window + few_others && !p.disturbed) {
       smooth(p.apart, each);
+      if (p.shared_windows < enough_windows) ++p.shared_windows;
       p.calls = most_calls;
+      if (++p.since_alone == stale_windows) p.alone = 0;
     }
   }
   if (kind != window::nothing && p.windows != 255) ++p.windows;
@@ -101,9 +151,10 @@ inline window next_window(lock_pace& p, const void* of, std::uint32_t takes, std
   return kind;
 }
 
+/// First threads try being apart for a while; then, unless that is known, being together.
 inline better judge(const lock_pace& p) noexcept {
-  if (p.alone == 0 || p.apart == 0) return better::unknown;
-  return p.apart > p.alone ? better::together : better::apart;
+  if (p.shared_windows < enough_windows) return better::unknown;
+  return p.alone == 0 || p.apart > p.alone ? better::together : better::apart;
 }
 
 }  // namespace runnel::detail

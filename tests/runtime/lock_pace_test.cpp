@@ -7,12 +7,22 @@
 
 using runnel::detail::better;
 using runnel::detail::count_take;
+using runnel::detail::end_errand;
+using runnel::detail::enough_windows;
 using runnel::detail::few_others;
 using runnel::detail::judge;
 using runnel::detail::lock_pace;
+using runnel::detail::long_turn_ns;
 using runnel::detail::most_calls;
+using runnel::detail::neighbours_are_quick;
 using runnel::detail::next_window;
+using runnel::detail::note_errand;
+using runnel::detail::note_neighbours;
 using runnel::detail::pace_window;
+using runnel::detail::regimes_apart;
+using runnel::detail::shun_ns;
+using runnel::detail::stale_windows;
+using runnel::detail::too_many_long_turns;
 using runnel::detail::window;
 using runnel::detail::window_ends;
 
@@ -34,6 +44,13 @@ struct taker {
       if (window_ends(pace, &mutex)) return next_window(pace, &mutex, mutex, now);
     }
   }
+
+  // As many windows with others as it takes to judge.
+  void share(std::uint32_t& mutex, std::uint64_t each) {
+    for (int i = 0; i < enough_windows; ++i) {
+      EXPECT_EQ(takes(mutex, pace_window, each), window::shared);
+    }
+  }
 };
 
 }  // namespace
@@ -46,13 +63,103 @@ TEST(lock_pace, tells_which_is_faster) {
     EXPECT_EQ(judge(t.pace), better::unknown);
     EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
     EXPECT_EQ(judge(t.pace), better::unknown);
-    EXPECT_EQ(t.pace.calls, 0U);
+    for (int i = 1; i < enough_windows; ++i) {
+      EXPECT_EQ(t.takes(mutex, pace_window, apart), window::shared);
+      EXPECT_EQ(judge(t.pace), better::unknown);
+    }
+    t.pace.calls = 0;
     EXPECT_EQ(t.takes(mutex, pace_window, apart), window::shared);
     EXPECT_EQ(judge(t.pace), apart < 100 ? better::apart : better::together);
     EXPECT_EQ(t.pace.alone, 102'400U);
     EXPECT_EQ(t.pace.apart, 1024 * apart);
     EXPECT_EQ(t.pace.calls, most_calls);  // since it was apart just now
   }
+}
+
+// Those who have only been apart try being together.
+TEST(lock_pace, tries_being_together_too) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 7);
+  t.share(mutex, 50);
+  EXPECT_EQ(judge(t.pace), better::together);
+  EXPECT_EQ(t.takes(mutex, 0, 100), window::alone);
+  EXPECT_EQ(judge(t.pace), better::apart);
+}
+
+TEST(lock_pace, what_being_together_costs_gets_out_of_date) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 7);
+  t.takes(mutex, 0, 100);
+  for (int i = 1; i < stale_windows; ++i) t.takes(mutex, pace_window, 50);
+  EXPECT_EQ(judge(t.pace), better::apart);
+  t.takes(mutex, pace_window, 50);
+  EXPECT_EQ(judge(t.pace), better::together);
+  t.takes(mutex, 0, 20);
+  EXPECT_EQ(judge(t.pace), better::together);
+}
+
+TEST(lock_pace, a_new_regime_tries_being_apart_anew) {
+  taker t;
+  std::uint32_t mutex = 0;
+  t.takes(mutex, 0, 7);
+  t.takes(mutex, 0, 100);
+  t.share(mutex, 200);
+  EXPECT_EQ(judge(t.pace), better::together);
+  t.pace.calls = 0;
+  mutex += regimes_apart;
+  EXPECT_EQ(t.takes(mutex, 0, 200), window::nothing);
+  EXPECT_EQ(judge(t.pace), better::unknown);
+  EXPECT_EQ(t.pace.calls, most_calls);
+  t.share(mutex, 50);
+  EXPECT_EQ(judge(t.pace), better::apart);  // it still knows the other
+}
+
+TEST(lock_pace, is_not_quick_with_an_errand) {
+  taker t;
+  std::uint32_t mutex = 0, other = 0;
+  t.takes(mutex, 0, 7);
+  EXPECT_EQ(t.pace.quick, &mutex);
+  note_errand(t.pace, &other, true);
+  EXPECT_EQ(t.pace.quick, &mutex);
+  note_errand(t.pace, &mutex, true);
+  EXPECT_EQ(t.pace.quick, nullptr);
+  t.takes(mutex, 0, 7);
+  EXPECT_EQ(t.pace.quick, nullptr);
+  end_errand(t.pace);
+  EXPECT_EQ(t.pace.quick, &mutex);
+  // One that is about to be watched.
+  note_errand(t.pace, &other, false);
+  while (!window_ends(t.pace, &other)) ++other;
+  next_window(t.pace, &other, other, t.now);
+  EXPECT_EQ(t.pace.of, &other);
+  EXPECT_EQ(t.pace.quick, nullptr);
+  EXPECT_EQ(t.pace.errand_at, &other);
+}
+
+TEST(lock_pace, shuns_neighbours_that_keep_the_processor) {
+  lock_pace p;
+  std::int64_t now = 1'000'000'000;
+  const auto turn = [&](std::int64_t took) {
+    EXPECT_TRUE(neighbours_are_quick(p, now));
+    note_neighbours(p, now, now + took);
+    now += took;
+  };
+  // One interruption is in the turns of all who wait meanwhile.
+  for (int i = 0; i < 20; ++i) note_neighbours(p, now + i, now + 2 * long_turn_ns + i);
+  now += 3 * long_turn_ns;
+  turn(1000);
+  for (unsigned i = 0; i < too_many_long_turns; ++i) turn(long_turn_ns);
+  EXPECT_FALSE(neighbours_are_quick(p, now));
+  EXPECT_FALSE(neighbours_are_quick(p, now + shun_ns - 1));
+  now += shun_ns;
+  turn(long_turn_ns);
+  EXPECT_FALSE(neighbours_are_quick(p, now));
+  now += shun_ns;
+  turn(long_turn_ns - 1);
+  turn(long_turn_ns);
+  turn(1000);
 }
 
 TEST(lock_pace, a_few_takes_by_others_tell_of_neither) {
@@ -123,7 +230,7 @@ TEST(lock_pace, judges_one_of_many) {
   std::uint32_t mutexes[10] = {};
   const void* last = nullptr;
   int judged = 0;
-  for (std::uint32_t i = 0; i < 400 * pace_window; ++i) {
+  for (std::uint32_t i = 0; i < 1200 * pace_window; ++i) {
     const bool shared = i / 160 % 2 != 0;
     for (std::uint32_t& mutex : mutexes) {
       mutex += shared ? 2 : 1;
@@ -164,7 +271,7 @@ TEST(lock_pace, another_mutex_in_the_same_place_begins_anew) {
   std::uint32_t mutex = 0;
   t.takes(mutex, 0, 100);
   t.takes(mutex, 0, 100);
-  t.takes(mutex, pace_window, 50);
+  t.share(mutex, 50);
   EXPECT_EQ(judge(t.pace), better::apart);
   mutex = 0;
   EXPECT_EQ(t.takes(mutex, 0, 100), window::nothing);

@@ -435,3 +435,30 @@ RUNNEL_TEST_BOTH(threads, an_idle_process_does_not_wake_up) {
   release.close();
   runnel::blocking([&] { observer.join(); });
 }
+
+// Where goroutines compute for some milliseconds each, and others wait behind them, the monitor
+// takes naps of a millisecond, and a short one now and then: its looks take CPU from them.
+RUNNEL_TEST(threads, the_monitor_rests_while_all_compute) {
+  if (runnel::max_procs() > 2 || runnel_test::under_sanitizer || runnel_test::emulated) return;
+  // A CPU that is taken away looks like a blocked thread, which it does look after.
+  bool rested = false;
+  for (int attempt = 0; !rested && attempt < 10; ++attempt) {
+    const auto begun = std::chrono::steady_clock::now();
+    const long before = sleeps_of_all_threads();
+    {
+      crew computing;
+      for (int i = 0; i < 4 * runnel::max_procs(); ++i) {
+        computing.go([&] {
+          while (std::chrono::steady_clock::now() < begun + 200ms) {
+            const auto until = std::chrono::steady_clock::now() + 3ms;
+            while (std::chrono::steady_clock::now() < until) {
+            }
+            runnel::yield();
+          }
+        });
+      }
+    }
+    rested = sleeps_of_all_threads() - before < 700;  // 260 of them; 1700 when they stayed short
+  }
+  EXPECT_TRUE(rested);
+}

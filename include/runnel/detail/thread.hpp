@@ -31,14 +31,17 @@ struct thread;
 
 /// What a thread measures of a mutex that several threads take in turn; see sync/lock_pace.hpp.
 struct lock_pace {
-  const void* of = nullptr;     // which mutex; one at a time
-  std::uint32_t left = 0;       // own takes until the window ends
-  std::uint32_t takes = 0;      // the mutex's count when the window began
-  std::uint64_t since = 0;      // when it began, in ticks
-  std::uint32_t strangers = 0;  // takes of other mutexes since `of` was chosen
-  std::uint8_t windows = 0;     // that have told anything of it; stays at the greatest value
-  std::uint8_t calls = 0;       // for help that it may make until it has shared the mutex again
-  bool disturbed = false;       // the window's time is not that of its takes alone
+  const void* quick = nullptr;      // `of`, unless there is an errand: which one to lock inline
+  const void* of = nullptr;         // which mutex; one at a time
+  std::uint32_t left = 0;           // own takes until the window ends
+  std::uint32_t takes = 0;          // the mutex's count when the window began
+  std::uint64_t since = 0;          // when it began, in ticks
+  std::uint32_t strangers = 0;      // takes of other mutexes since `of` was chosen
+  std::uint8_t windows = 0;         // that have told anything of it; stays at the greatest value
+  std::uint8_t calls = 0;           // for help that it may make until it has shared the mutex again
+  std::uint8_t shared_windows = 0;  // that told of being apart, up to enough_windows
+  std::uint16_t since_alone = 0;    // shared windows since the last one without others
+  bool disturbed = false;           // the window's time is not that of its takes alone
   // 1/1024 of a tick for each take, in windows without and with others. 0: not known.
   std::uint64_t alone = 0;
   std::uint64_t apart = 0;
@@ -46,6 +49,9 @@ struct lock_pace {
   // processor, or see to it that others help them.
   const void* errand_at = nullptr;
   bool let_pass = false;
+  // Times running that those who waited for its processor kept it for long, and until when.
+  std::uint32_t long_turns = 0;
+  std::int64_t last_long_turn = 0;
 };
 
 inline constexpr std::size_t holding_slots = 8;
