@@ -224,6 +224,10 @@ namespace detail {
 struct context_access {
   static context_node* node(const context& c) noexcept { return c.node_; }
   static scope_node* scope(const context& c) noexcept { return c.scope(); }
+  static bool ended(const context& c) noexcept {
+    const scope_node* s = c.scope();
+    return s != nullptr && s->state.load(std::memory_order_acquire) != 0;
+  }
   /// Takes over a reference.
   static context adopt(context_node* node) noexcept { return context(node); }
   static cancel_func adopt_cancel(scope_node* node) noexcept { return cancel_func(node); }

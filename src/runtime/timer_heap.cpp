@@ -81,16 +81,17 @@ timer_heap::found timer_heap::reset(timer_node& node, const arming& how, unsigne
   }
   if (how.armed == if_armed::keep) return found::armed;
   if (node.period != 0) drained(node, how.drain);
-  const std::size_t at = node.index - 1;
-  const bool sooner = how.when < node.when;
-  node.when = how.when;
   node.period = how.period;
-  if (sooner) {
-    sift_up(at, {how.when, &node});
-  } else {
-    sift_down(at, {how.when, &node});
-  }
-  earliest = publish();
+  earliest = change(node, how.when);
+  return found::armed;
+}
+
+timer_heap::found timer_heap::move(timer_node& node, std::int64_t when, unsigned self,
+                                   bool& earliest) noexcept {
+  guard hold(lock_);
+  if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
+  if (node.index == 0) return found::idle;
+  earliest = change(node, when);
   return found::armed;
 }
 
@@ -159,6 +160,19 @@ bool timer_heap::insert(timer_node& node, std::int64_t when, std::int64_t period
   node.when = when;
   node.period = period;
   sift_up(size_++, {when, &node});
+  return publish();
+}
+
+/// Gives an armed node another deadline. True if `next` moved to an earlier time.
+bool timer_heap::change(timer_node& node, std::int64_t when) noexcept {
+  const std::size_t at = node.index - 1;
+  const bool sooner = when < node.when;
+  node.when = when;
+  if (sooner) {
+    sift_up(at, {when, &node});
+  } else {
+    sift_down(at, {when, &node});
+  }
   return publish();
 }
 

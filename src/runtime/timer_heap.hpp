@@ -77,6 +77,10 @@ class alignas(detail::cache_line) timer_heap {
   found reset(detail::timer_node& node, const arming& how, unsigned self, unsigned target,
               bool& earliest);
 
+  /// Gives a node that is armed, to fire once, another deadline. `idle`: it is not; nothing was
+  /// done.
+  found move(detail::timer_node& node, std::int64_t when, unsigned self, bool& earliest) noexcept;
+
   /// Fires the node if it is due at `now`, and readies who waits. `idle`: it is not.
   found fire_if_due(detail::timer_node& node, unsigned self, std::int64_t now,
                     ready_fn ready) noexcept;
@@ -103,6 +107,7 @@ class alignas(detail::cache_line) timer_heap {
 
   detail::parker* fire(std::size_t at, std::int64_t now) noexcept;
   bool insert(detail::timer_node& node, std::int64_t when, std::int64_t period);
+  bool change(detail::timer_node& node, std::int64_t when) noexcept;
   void remove(std::size_t at) noexcept;
   void place(std::size_t at, entry e) noexcept;
   void sift_up(std::size_t at, entry e) noexcept;

@@ -131,6 +131,18 @@ bool timer_reset(timer_node& node, steady_time when, std::chrono::nanoseconds pe
       node, {runtime::nanoseconds_of(when), period.count(), timer_heap::if_armed::move, drain});
 }
 
+bool timer_move(timer_node& node, steady_time when) noexcept {
+  const std::int64_t deadline = runtime::nanoseconds_of(when);
+  for (;;) {
+    const unsigned shard = node.shard.load(std::memory_order_relaxed);
+    bool earliest = false;
+    const found as = shards.heaps[shard].move(node, deadline, shard, earliest);
+    if (as == found::elsewhere) continue;
+    if (earliest) runtime::timer_earliest_changed(shard, deadline);
+    return as == found::armed;
+  }
+}
+
 bool timer_arm_if_idle(timer_node& node, steady_time when) {
   return runtime::rearm(node,
                         {runtime::nanoseconds_of(when), 0, timer_heap::if_armed::keep, nullptr});

@@ -42,14 +42,7 @@ void weighted_core::check(std::int64_t n) {
   if (n < 0) throw_panic("semaphore: n < 0");
 }
 
-// Inside the lock.
-bool weighted_core::take(std::int64_t n) noexcept {
-  if (size_ - held_ < n || !waiters_.empty()) return false;
-  held_ += n;
-  return true;
-}
-
-bool weighted_core::try_acquire(std::int64_t n) {
+bool weighted_core::try_acquire_slow(std::int64_t n) {
   check(n);
   lock_.lock();
   const bool taken = take(n);
@@ -58,7 +51,7 @@ bool weighted_core::try_acquire(std::int64_t n) {
   return taken;
 }
 
-void weighted_core::acquire(std::int64_t n) {
+void weighted_core::acquire_slow(std::int64_t n) {
   check(n);
   give_way();
   waiter w;
@@ -77,7 +70,7 @@ void weighted_core::acquire(std::int64_t n) {
   race_acquire(this);
 }
 
-void weighted_core::release(std::int64_t n) {
+void weighted_core::release_slow(std::int64_t n) {
   check(n);
   race_release_merge(this);
   ready_list served;

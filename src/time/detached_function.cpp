@@ -59,6 +59,8 @@ void detached_function::arm(steady_time when) {
 
 bool detached_function::rearm(steady_time when) {
   published();
+  // The common case, without a reference to take and drop.
+  if (timer_move(timer_, when)) return true;
   retain();
   reference undo(*this);
   const bool was_armed = timer_reset(timer_, when);

@@ -76,6 +76,8 @@ TEST(timer_heap, cancel_is_exact) {
   EXPECT_EQ(heap.cancel(b, 0, nullptr), timer_heap::found::idle);
   EXPECT_EQ(heap.next, no_deadline);
   EXPECT_EQ(heap.cancel(b, 3, nullptr), timer_heap::found::elsewhere);
+  bool unused = false;
+  EXPECT_EQ(heap.move(b, 1, 3, unused), timer_heap::found::elsewhere);
 }
 
 TEST(timer_heap, fires_one_out_of_turn_if_it_is_due) {
@@ -150,10 +152,13 @@ TEST(timer_heap, random_operations_agree_with_a_multimap) {
       if (action < 6) {
         const std::int64_t when = now + 1 + static_cast<std::int64_t>(random() % 1000);
         bool earliest = false;
-        const auto as = heap.reset(timer, move_to(when), 0, 0, earliest);
+        const bool only_if_armed = action < 2;
+        const auto as = only_if_armed ? heap.move(timer, when, 0, earliest)
+                                      : heap.reset(timer, move_to(when), 0, 0, earliest);
         ASSERT_EQ(as, armed ? timer_heap::found::armed : timer_heap::found::idle);
         if (armed) model.erase(place[i]);
-        place[i] = model.emplace(when, i);
+        if (armed || !only_if_armed) place[i] = model.emplace(when, i);
+        ASSERT_EQ(heap.next, model.empty() ? no_deadline : model.begin()->first);
       } else if (action < 9) {
         ASSERT_EQ(heap.cancel(timer, 0, nullptr),
                   armed ? timer_heap::found::armed : timer_heap::found::idle);

@@ -61,6 +61,9 @@ RUNNEL_API bool timer_cancel(timer_node& node, timer_drain drain = nullptr) noex
 RUNNEL_API bool timer_reset(timer_node& node, steady_time when,
                             std::chrono::nanoseconds period = {}, timer_drain drain = nullptr);
 
+/// As timer_reset, for a node without a period, but leaves one that is not armed as it is.
+RUNNEL_API bool timer_move(timer_node& node, steady_time when) noexcept;
+
 /// As timer_reset, but leaves an armed node as it is.
 RUNNEL_API bool timer_arm_if_idle(timer_node& node, steady_time when);
 

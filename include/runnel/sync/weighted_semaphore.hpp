@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <runnel/context.hpp>
 #include <runnel/detail/config.hpp>
+#include <runnel/detail/section.hpp>
 #include <runnel/detail/selectable.hpp>
 #include <runnel/select.hpp>
 #include <system_error>
@@ -23,10 +24,35 @@ class weighted_core : public selectable {
   weighted_core(const weighted_core&) = delete;
   weighted_core& operator=(const weighted_core&) = delete;
 
-  RUNNEL_API void acquire(std::int64_t n);
-  RUNNEL_API bool try_acquire(std::int64_t n);
-  RUNNEL_API void release(std::int64_t n);
+  RUNNEL_INLINE void acquire(std::int64_t n) {
+    if (__builtin_expect(!take_biased(n), 0)) acquire_slow(n);
+  }
+  RUNNEL_INLINE bool try_acquire(std::int64_t n) { return take_biased(n) || try_acquire_slow(n); }
+  RUNNEL_INLINE void release(std::int64_t n) {
+    if (__builtin_expect(!give_biased(n), 0)) release_slow(n);
+  }
   RUNNEL_API void acquired() noexcept;
+
+  // The whole operations, where this thread has the lock's bias and nobody waits. False: perhaps
+  // not; nothing was done.
+  RUNNEL_INLINE bool take_biased(std::int64_t n) noexcept {
+    if constexpr (!inline_paths) return false;
+    thread* me = current_thread();
+    if (!lock_.try_lock_biased(me)) return false;
+    const bool taken = n >= 0 && take(n);
+    leave_biased(me);
+    return taken;
+  }
+  RUNNEL_INLINE bool give_biased(std::int64_t n) noexcept {
+    if constexpr (!inline_paths) return false;
+    thread* me = current_thread();
+    if (!lock_.try_lock_biased(me)) return false;
+    const bool simple = n >= 0 && n <= held_ && waiters_.empty();
+    if (simple) held_ -= n;
+    leave_biased(me);
+    return simple;
+  }
+
   std::int64_t size() const noexcept { return size_; }
   /// Throws panic unless n is a number that may be asked for.
   RUNNEL_API static void check(std::int64_t n);
@@ -40,7 +66,15 @@ class weighted_core : public selectable {
 
  private:
   RUNNEL_API static std::int64_t check_size(std::int64_t size);
-  bool take(std::int64_t n) noexcept;
+  RUNNEL_API void acquire_slow(std::int64_t n);
+  RUNNEL_API bool try_acquire_slow(std::int64_t n);
+  RUNNEL_API void release_slow(std::int64_t n);
+  // Inside the lock.
+  RUNNEL_INLINE bool take(std::int64_t n) noexcept {
+    if (size_ - held_ < n || !waiters_.empty()) return false;
+    held_ += n;
+    return true;
+  }
 
   const std::int64_t size_;
   std::int64_t held_ = 0;  // guarded by lock_
@@ -71,6 +105,21 @@ class weighted_semaphore {
   /// As acquire(n), but ends, with ctx.err(), when the context does; then it has taken nothing. So
   /// it does if the context had ended already, even if there are permits. Throws std::bad_alloc.
   std::error_code acquire(const context& ctx, std::int64_t n = 1) {
+    if (__builtin_expect(!detail::context_access::ended(ctx) && core_.take_biased(n), 1)) return {};
+    return acquire_slow(ctx, n);
+  }
+
+  /// Takes n permits if they are there and nobody waits. Never blocks.
+  bool try_acquire(std::int64_t n = 1) { return core_.try_acquire(n); }
+
+  /// Gives n permits back. Never blocks. Throws panic("semaphore: released more than held"), giving
+  /// back nothing. O(1 + waiters let go).
+  void release(std::int64_t n = 1) { core_.release(n); }
+
+ private:
+  friend struct detail::weighted_access;
+
+  std::error_code acquire_slow(const context& ctx, std::int64_t n) {
     detail::weighted_core::check(n);
     if (const std::error_code ended = ctx.err()) return ended;
     detail::give_way();
@@ -88,16 +137,6 @@ class weighted_semaphore {
     if (ended) core_.release(n);
     return ended;
   }
-
-  /// Takes n permits if they are there and nobody waits. Never blocks.
-  bool try_acquire(std::int64_t n = 1) { return core_.try_acquire(n); }
-
-  /// Gives n permits back. Never blocks. Throws panic("semaphore: released more than held"), giving
-  /// back nothing. O(1 + waiters let go).
-  void release(std::int64_t n = 1) { core_.release(n); }
-
- private:
-  friend struct detail::weighted_access;
 
   detail::weighted_core core_;
 };
