@@ -233,8 +233,10 @@ void* sysmon_main(void*) {
     if (found == seen::trouble) {
       fruitless = 0;
       nap = shortest_nap_ns;
-    } else if (++fruitless > quick_looks && nap < longest_nap_ns) {
-      nap = nap * 2 < longest_nap_ns ? nap * 2 : longest_nap_ns;
+    } else if (fruitless < quick_looks) {
+      ++fruitless;
+    } else {
+      nap = std::min(2 * nap, longest_nap_ns);
     }
   }
   return nullptr;

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <runnel/detail/thread.hpp>
 
@@ -70,19 +71,18 @@ inline void count_take(lock_pace& p, const void* of) noexcept {
   }
 }
 
-/// Whether letting the neighbours run takes but a moment. Steady nanoseconds, of before and after.
-/// One long turn may be that of a CPU that was taken away, in the middle of the turns of all who
-/// were waiting then.
-inline constexpr std::int64_t long_turn_ns = 4'000'000;
-inline constexpr std::int64_t shun_ns = 100'000'000;
+/// Whether letting the neighbours run takes but a moment. One long turn may be that of a CPU that
+/// was taken away, in the middle of the turns of all who were waiting then.
+inline constexpr std::chrono::microseconds long_turn{500};
+inline constexpr std::chrono::milliseconds shun_for{100};
 inline constexpr std::uint32_t too_many_long_turns = 3;
 
-inline bool neighbours_are_quick(const lock_pace& p, std::int64_t now) noexcept {
-  return p.long_turns < too_many_long_turns || now - p.last_long_turn >= shun_ns;
+inline bool neighbours_are_quick(const lock_pace& p, steady_time now) noexcept {
+  return p.long_turns < too_many_long_turns || now - p.last_long_turn >= shun_for;
 }
 
-inline void note_neighbours(lock_pace& p, std::int64_t from, std::int64_t to) noexcept {
-  if (to - from < long_turn_ns) {
+inline void note_neighbours(lock_pace& p, steady_time from, steady_time to) noexcept {
+  if (to - from < long_turn) {
     p.long_turns = 0;
   } else if (from >= p.last_long_turn) {
     p.last_long_turn = to;
@@ -94,7 +94,7 @@ inline void note_neighbours(lock_pace& p, std::int64_t from, std::int64_t to) no
 inline void note_errand(lock_pace& p, const void* at, bool let_pass) noexcept {
   p.errand_at = at;
   p.let_pass = let_pass;
-  if (p.of == at) p.quick = nullptr;
+  p.quick = p.of == at ? nullptr : p.of;
 }
 
 inline void end_errand(lock_pace& p) noexcept {

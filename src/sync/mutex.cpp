@@ -18,18 +18,20 @@
 //
 // Together or apart. Those who fight for a mutex come together on one processor, where its word
 // stays, or work at the same time and pay for its way. Threads measure which is faster
-// (lock_pace.hpp), and better_ tells. In the shared regime they try first what being apart costs;
-// then, unless windows without others have told, what being together does. Who finds the mutex
-// taken
-//  - apart: lets those run who wait for his processor, and tries again, as the section is likely to
-//    be over by then; if there is nobody, or he had no luck, he looks on for 16 times, then parks,
-//    and is woken on another processor if one is idle. Parking at once made twenty goroutines with
-//    36 ns of work 57 ns a section instead of 34, now [Go 36, together 43]: whoever is woken joins
-//    his waker's queue, and one processor has them all.
+// (lock_pace.hpp, mutex_pace.cpp), and better_ tells. When the shared regime begins they try first
+// what being apart costs; then, unless windows without others have told, what being together does.
+// Who finds the mutex taken
+//  - apart, or not known: lets those run who wait for his processor, for up to 1 ms of which his
+//  own
+//    wait counts, and tries again, as the section is likely to be over by then; if there is nobody,
+//    or he had no luck, he looks on, then parks, and is woken on another processor if one is idle.
+//    Parking at once made twenty goroutines with 36 ns of work 57 ns a section instead of 34, now
+//    [Go 36, together 43]: whoever is woken joins his waker's queue, and one processor has them
+//    all.
 //  - together: parks at once, which brings him together with the holder.
 // They are apart again after 10 ms, twice that and so on up to 640 ms, to see whether it has
 // changed; and forget what being together costs when it has not been seen for 4096 windows.
-// Where neighbours keep the processor for milliseconds, nobody lets them run so for a while.
+// Where neighbours keep the processor for long, nobody lets them run so for a while.
 //
 // Waiting. Waiters queue first come, first served. An unlock that finds waiters either
 //  - hands the mutex to the first one (locked stays set; w.ok tells it), when it has waited over
@@ -40,8 +42,8 @@
 //    times slower). It is remembered as coming_, and until it has come no other is woken. If it
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given).
-//    Until it has come (on_its_way) the other unlocks just free the mutex: inline where they have
-//    the object lock's bias, else in the shared regime by compare-and-swap. If it is queued behind
+//    Until it has come (on_its_way) the other unlocks just free the mutex: not shared, inline where
+//    they have the object lock's bias; shared, by compare-and-swap. If it is queued behind
 //    the one who locks again and again that is for up to 1 ms. So where nobody else waits each 16th
 //    of them asks the one who locks next to let it run first: then both merely take turns at the
 //    processor, and nobody waits here. (Not shared: by let_pass. Shared: only if this thread woke
@@ -68,7 +70,8 @@
 //
 // Destruction. The object may go once the last unlock has been observed. Not shared: the observer
 // came through the object lock, whose leaving was the unlocker's last touch. Shared: what frees it,
-// a compare-and-swap or, by who has the object lock's bias, a store, is the last touch when there
+// a compare-and-swap or, by who has the object lock's bias and takes the regime for the other one,
+// a store, is the last touch when there
 // are no waiters, or one is on its way, who is inside lock() still; when there are others, one of
 // them is inside lock() until it has got the object lock after us.
 #include <algorithm>
@@ -78,6 +81,7 @@
 
 #include "runtime/scheduler.hpp"
 #include "sync/lock_pace.hpp"
+#include "sync/mutex_patience.hpp"
 #include "sync/spin.hpp"
 #include "sync/timed_park.hpp"
 
@@ -100,14 +104,11 @@ namespace {
 
 using detail::mutex_waiter;
 
-constexpr std::chrono::milliseconds patience{1};
-constexpr std::uint16_t turns_to_share = 16;
-constexpr std::uint16_t streak_to_part = 512;
+using detail::mutex_patience;
+using detail::steady_time;
 // Between looks at the mutex, doubling: each takes the cache line away from the one who works with
 // it, but sections are mostly short. 30 pauses are about half a microsecond.
 constexpr int most_pauses = 30;
-constexpr std::uint16_t longest_truce_ms = 640;
-constexpr int most_yields = 4;
 constexpr int tries = 16;  // to take it when it was seen free; then one queues
 
 // Looks at somebody who holds the mutex, on another CPU, before parking. Those who are better off
@@ -125,73 +126,16 @@ int looks(detail::better b) noexcept {
   return 8;
 }
 
-std::uint32_t coarse_ms() noexcept {
-  return static_cast<std::uint32_t>(runtime::coarse_now.load(std::memory_order_relaxed) /
-                                    1'000'000);
-}
-
-/// Has sysmon asked this thread to let others have its processor?
-bool wanted_by_others() noexcept {
-  const runtime::machine* m = runtime::current_machine();
-  return m != nullptr && m->p != nullptr && m->p->attention.load(std::memory_order_relaxed);
-}
-
 bool overdue(const mutex_waiter& w) noexcept {
-  return std::chrono::steady_clock::now() - w.since > patience;
+  return std::chrono::steady_clock::now() - w.since > mutex_patience;
 }
 
 }  // namespace
-
-// Inside the object lock, not shared, the mutex being the caller's since just now.
-void mutex::note_turn() noexcept {
-  detail::thread* const me = detail::current_thread();
-  if (last_ == me) return;
-  last_ = me;
-  if (++turns_ < turns_to_share) return;
-  turns_ = 0;
-  streak_ = 0;
-  takes_ += detail::regimes_apart;
-  if (me != nullptr) detail::next_window(me->pace, this, takes_, detail::ticks());
-  tried_ms_.store(coarse_ms(), std::memory_order_relaxed);
-  better_.store(detail::better::unknown, std::memory_order_relaxed);
-  state_.store(state_.load(std::memory_order_relaxed) | shared, std::memory_order_release);
-  seems_shared_.store(true, std::memory_order_relaxed);
-}
 
 // The mutex is the caller's, who took it by compare-and-swap.
 RUNNEL_INLINE void mutex::note_take(detail::thread* me) noexcept {
   ++takes_;
   if (me != nullptr && detail::window_ends(me->pace, this)) end_window(me);
-}
-
-// The same. Ends the shared regime once it has become a matter of one thread's goroutines.
-[[gnu::noinline]] void mutex::end_window(detail::thread* me) noexcept {
-  // What is inline does not give way.
-  if (me->pace.errand_at == nullptr && wanted_by_others()) {
-    detail::note_errand(me->pace, this, true);
-  }
-  const std::uint32_t threads = std::max(2U, runtime::sched->procs.load(std::memory_order_relaxed));
-  const detail::window kind = detail::next_window(me->pace, this, takes_, detail::ticks(),
-                                                  4 * detail::pace_window * threads);
-  if (kind == detail::window::nothing) return;
-  const detail::better b = detail::judge(me->pace);
-  if (b != detail::better::unknown && b != better_.load(std::memory_order_relaxed)) {
-    better_.store(b, std::memory_order_relaxed);
-    if (b == detail::better::apart) {
-      try_after_ms_.store(first_truce_ms, std::memory_order_relaxed);
-    }
-  }
-  if (kind == detail::window::alone && b != detail::better::together && me->pace.calls != 0) {
-    --me->pace.calls;
-    detail::note_errand(me->pace, this, false);
-  }
-  streak_ =
-      kind == detail::window::alone ? static_cast<std::uint16_t>(streak_ + detail::pace_window) : 0;
-  if (streak_ < streak_to_part) return;
-  streak_ = 0;
-  const detail::lock_guard guard(lock_);
-  seems_shared_.store(false, std::memory_order_relaxed);
-  state_.store(state_.load(std::memory_order_relaxed) & ~shared, std::memory_order_release);
 }
 
 // Takes the mutex if it is free.
@@ -281,7 +225,7 @@ void mutex::settle() noexcept {
 
 // One attempt of a waiter: true if it has the mutex now, else it is queued and may park.
 bool mutex::take_or_queue(mutex_waiter& w) noexcept {
-  if (!w.waited) w.since = std::chrono::steady_clock::now();
+  if (w.since == steady_time{}) w.since = std::chrono::steady_clock::now();
   const detail::lock_guard guard(lock_);
   if (coming_ == &w) {
     coming_ = nullptr;
@@ -326,33 +270,6 @@ void mutex::lock_slow() {
   }
 }
 
-// Lets those run who wait for the caller's processor, one turn each, while the holder is on another
-// one. (On this one he would be in no hurry: nobody would wait for him here.) False: not worth it.
-bool mutex::let_neighbours_run(const detail::parker* me) noexcept {
-  if (better_.load(std::memory_order_relaxed) == detail::better::together) return false;
-  if (me->what != detail::parker::kind::goroutine) return false;
-  const runtime::machine* m = runtime::current_machine();
-  if (m->p == nullptr || m->p->looks_empty()) return false;
-  if (!held_elsewhere(me)) return false;
-  const std::int64_t now = runtime::now_ns();
-  if (!detail::neighbours_are_quick(m->pace, now)) return false;
-  detail::yield();
-  detail::note_neighbours(detail::current_thread()->pace, now, runtime::now_ns());
-  return true;
-}
-
-// Those who are better off together do not stay apart long enough to find that this has changed.
-void mutex::try_again_in_time() noexcept {
-  const std::uint32_t now = coarse_ms();
-  const std::uint16_t after = try_after_ms_.load(std::memory_order_relaxed);
-  if (now - tried_ms_.load(std::memory_order_relaxed) < after) return;
-  tried_ms_.store(now, std::memory_order_relaxed);
-  if (after < longest_truce_ms) {
-    try_after_ms_.store(static_cast<std::uint16_t>(2 * after), std::memory_order_relaxed);
-  }
-  better_.store(detail::better::unknown, std::memory_order_relaxed);
-}
-
 // Apart from lock_slow, which is short so that the mutex is held as briefly as may be.
 [[gnu::noinline]] void mutex::lock_contended() {
   detail::parker* const me = detail::self();
@@ -362,13 +279,14 @@ void mutex::try_again_in_time() noexcept {
       me->what == detail::parker::kind::goroutine) {
     detail::yield();
   }
-  bool mine = try_take();
-  for (int n = 0; !mine && n < most_yields && let_neighbours_run(me); ++n) mine = try_take();
+  steady_time since{};
+  bool mine = try_take() || take_after_neighbours(me, since);
   for (int n = 0; !mine && n < tries && spin(me, nullptr); ++n) mine = try_take();
   if (!mine) {
     mutex_waiter w;
     w.who = me;
     w.slot = &w;
+    w.since = since;
     while (!take_or_queue(w)) {
       detail::park(detail::wait_reason::mutex_lock);
       if (w.ok) break;

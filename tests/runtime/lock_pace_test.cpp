@@ -12,7 +12,7 @@ using runnel::detail::enough_windows;
 using runnel::detail::few_others;
 using runnel::detail::judge;
 using runnel::detail::lock_pace;
-using runnel::detail::long_turn_ns;
+using runnel::detail::long_turn;
 using runnel::detail::most_calls;
 using runnel::detail::neighbours_are_quick;
 using runnel::detail::next_window;
@@ -20,11 +20,13 @@ using runnel::detail::note_errand;
 using runnel::detail::note_neighbours;
 using runnel::detail::pace_window;
 using runnel::detail::regimes_apart;
-using runnel::detail::shun_ns;
+using runnel::detail::shun_for;
 using runnel::detail::stale_windows;
 using runnel::detail::too_many_long_turns;
 using runnel::detail::window;
 using runnel::detail::window_ends;
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -136,30 +138,35 @@ TEST(lock_pace, is_not_quick_with_an_errand) {
   EXPECT_EQ(t.pace.of, &other);
   EXPECT_EQ(t.pace.quick, nullptr);
   EXPECT_EQ(t.pace.errand_at, &other);
+  // One that takes the place of another.
+  note_errand(t.pace, &mutex, false);
+  EXPECT_EQ(t.pace.quick, &other);
 }
 
 TEST(lock_pace, shuns_neighbours_that_keep_the_processor) {
   lock_pace p;
-  std::int64_t now = 1'000'000'000;
-  const auto turn = [&](std::int64_t took) {
+  runnel::detail::steady_time now(1s);
+  const auto turn = [&](std::chrono::nanoseconds took) {
     EXPECT_TRUE(neighbours_are_quick(p, now));
     note_neighbours(p, now, now + took);
     now += took;
   };
   // One interruption is in the turns of all who wait meanwhile.
-  for (int i = 0; i < 20; ++i) note_neighbours(p, now + i, now + 2 * long_turn_ns + i);
-  now += 3 * long_turn_ns;
-  turn(1000);
-  for (unsigned i = 0; i < too_many_long_turns; ++i) turn(long_turn_ns);
+  for (int i = 0; i < 20; ++i) {
+    note_neighbours(p, now + i * 1us, now + i * 1us + 2 * long_turn);
+  }
+  now += 3 * long_turn;
+  turn(1us);
+  for (unsigned i = 0; i < too_many_long_turns; ++i) turn(long_turn);
   EXPECT_FALSE(neighbours_are_quick(p, now));
-  EXPECT_FALSE(neighbours_are_quick(p, now + shun_ns - 1));
-  now += shun_ns;
-  turn(long_turn_ns);
+  EXPECT_FALSE(neighbours_are_quick(p, now + shun_for - 1ns));
+  now += shun_for;
+  turn(long_turn);
   EXPECT_FALSE(neighbours_are_quick(p, now));
-  now += shun_ns;
-  turn(long_turn_ns - 1);
-  turn(long_turn_ns);
-  turn(1000);
+  now += shun_for;
+  turn(long_turn - 1ns);
+  turn(long_turn);
+  turn(1us);
 }
 
 TEST(lock_pace, a_few_takes_by_others_tell_of_neither) {

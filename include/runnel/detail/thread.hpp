@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <runnel/detail/config.hpp>
@@ -51,7 +52,7 @@ struct lock_pace {
   bool let_pass = false;
   // Times running that those who waited for its processor kept it for long, and until when.
   std::uint32_t long_turns = 0;
-  std::int64_t last_long_turn = 0;
+  std::chrono::steady_clock::time_point last_long_turn{};
 };
 
 inline constexpr std::size_t holding_slots = 8;

@@ -163,7 +163,8 @@ class mutex : private detail::selectable {
   RUNNEL_API void unlock_slow();
 
   void run_errand(detail::thread* me);
-  bool let_neighbours_run(const detail::parker* me) noexcept;
+  bool take_after_neighbours(const detail::parker* me, detail::steady_time& since) noexcept;
+  void begin_trial(detail::thread* me) noexcept;
   void try_again_in_time() noexcept;
   void lock_contended();
   bool take_shared(detail::thread* me) noexcept;
@@ -195,7 +196,8 @@ class mutex : private detail::selectable {
   std::atomic<std::uint32_t> tried_ms_{0};  // when they were apart to see what it costs
   // After how long those who are together try being apart again; doubles while that does not help.
   std::atomic<std::uint16_t> try_after_ms_{first_truce_ms};
-  std::array<std::byte, 16> gap_{};
+  std::atomic<bool> try_anew_{false};  // the one who ends a window next is to begin a trial
+  std::array<std::byte, 15> gap_{};
   std::atomic<std::uint32_t> state_{0};
   std::uint32_t takes_ = 0;  // the holder's: times taken in the shared regime
   // Who locked it last; written by the one who locks, a hint for waiters.
