@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <runnel/detail/park.hpp>
 #include <runnel/detail/thread.hpp>
 
 namespace runnel::detail {

@@ -1,6 +1,7 @@
 // How a mutex learns whether those who fight for it are better off together or apart, and what they
 // do while they are apart. See the head of mutex.cpp; the measuring itself is lock_pace.hpp.
 #include <algorithm>
+#include <chrono>
 #include <runnel/detail/park.hpp>
 #include <runnel/sync/mutex.hpp>
 
