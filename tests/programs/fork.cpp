@@ -20,9 +20,10 @@ using runnel::chan;
 
 namespace {
 
-// AddressSanitizer (of GCC 12) leaves the locks of its malloc to a child as they are: nobody may
-// allocate while another forks, as a processor does for the first timer armed on it.
-#if defined(__SANITIZE_ADDRESS__)
+// AddressSanitizer and ThreadSanitizer (of GCC 12) leave the locks of their malloc to a child as
+// they are: nobody may allocate while another forks, as a processor does for the first timer armed
+// on it.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 auto for_a_moment() { return runnel::otherwise(); }
 #else
 auto for_a_moment() { return runnel::on_timeout(50us); }
