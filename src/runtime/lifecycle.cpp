@@ -38,8 +38,10 @@ pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
 // On a busy computer the time passes without their having run at all: then each that does not sleep
 // is waited for until it has had that much of a CPU, but no longer than a second. (Without this,
 // every sixth program with goroutines at work on eight processors ended in their using what static
-// destructors had destroyed, where eight such programs shared one CPU.)
+// destructors had destroyed, where eight such programs shared one CPU.) One that waits for a lock
+// sleeps for up to 640 us at a time, so that nobody starves must be true for a while.
 constexpr std::int64_t exit_patience_ns = 10'000'000;
+constexpr std::int64_t calm_ns = 5'000'000;
 constexpr std::int64_t longest_exit_ns = 1'000'000'000;
 
 /// Calls f for each worker but the caller; true if one of the calls returned true.
@@ -173,13 +175,18 @@ void begin_exit() noexcept {
     return false;
   });
   const std::int64_t began = now_ns();
+  std::int64_t calm_since = began;
   for (;;) {
     sched->lock.lock();
     const unsigned awake = sched->machines - sched->asleep;
     sched->lock.unlock();
     if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_acquire)) return;
-    const std::int64_t waited = now_ns() - began;
-    if (waited > longest_exit_ns || (waited > exit_patience_ns && !someone_starves())) return;
+    const std::int64_t now = now_ns();
+    if (now - began > longest_exit_ns) return;
+    if (now - began > exit_patience_ns - calm_ns) {
+      if (someone_starves()) calm_since = now_ns();
+      if (now - began > exit_patience_ns && now - calm_since > calm_ns) return;
+    }
     sched_yield();
   }
 }
