@@ -42,7 +42,7 @@
 //    times slower). It is remembered as coming_, and until it has come no other is woken. If it
 //    finds the mutex taken it queues in front again. While it is coming, every 16th unlock looks
 //    whether its 1 ms is over and hands it the mutex on its way (w.given). (By sysmon's clock, and
-//    each 128th by its own; by that each time, MutexSlack at one processor was 5.0 instead of 3.6.)
+//    each 128th by its own; by that each time, MutexSlack at one processor was 5.0 instead of 4.2.)
 //    Until it has come (on_its_way) the other unlocks just free the mutex: not shared, inline where
 //    they have the object lock's bias; shared, by compare-and-swap. If it is queued behind
 //    the one who locks again and again that is for up to 1 ms. So where nobody else waits each 16th
