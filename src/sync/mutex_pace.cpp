@@ -108,6 +108,8 @@ void mutex::try_again_in_time() noexcept {
 // would be queued here.) `since` is set to when that began. True: taken.
 bool mutex::take_after_neighbours(const detail::parker* me, detail::steady_time& since) noexcept {
   if (me->what != detail::parker::kind::goroutine) return false;
+  // Before the clock is asked.
+  if (better_.load(std::memory_order_relaxed) == detail::better::together) return false;
   const auto begun = std::chrono::steady_clock::now();
   auto now = begun;
   for (int n = 0; n < most_yields && now - begun < detail::mutex_patience; ++n) {
