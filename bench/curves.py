@@ -23,6 +23,7 @@ from driver.arguments import Parser  # noqa: E402
 
 TENS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
 DOUBLING = [1, 2, 4, 8, 16, 32, 64]
+WORK = [1, 10, 20, 40, 60, 80, 100, 150, 200, 400, 1000]
 
 # kind, what one operation is, what the size is, processors, sizes, what the algorithm promises
 CURVES = [
@@ -33,6 +34,8 @@ CURVES = [
     ("mutex", "lock and unlock one mutex", "goroutines on 2 processors", 2, DOUBLING, "flat"),
     ("rwmutex", "one reader-writer mutex, 1 in 10 writes", "goroutines on 2 processors", 2, DOUBLING, "flat"),
     ("channel", "send and receive, one channel", "goroutines on 2 processors", 2, DOUBLING, "flat"),
+    ("section2", "empty section of 2 goroutines, then work", "ns of work, 2 processors", 2, WORK, "linear"),
+    ("section20", "the same of 20 goroutines", "ns of work, 2 processors", 2, WORK, "linear"),
     ("reset", "reset one of the pending timers", "pending timers", 1, [*TENS, 10_000_000], "log"),
     ("churn", "replace one of the pending timers", "pending timers", 1, [*TENS, 10_000_000], "log"),
     ("ready", "select, one case ready", "cases", 1, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], "linear"),

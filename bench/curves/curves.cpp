@@ -8,7 +8,9 @@
 //   mutex       SIZE goroutines contend for a mutex                             one lock and unlock
 //   rwmutex     SIZE goroutines, one access in ten a write                      one access
 //   channel     SIZE goroutines send and receive on one buffered channel        one of each
-//   reset       SIZE timers are pending, one of them at random is reset         one reset
+//   section2    2 goroutines at a mutex, SIZE ns of work after each section     one section and
+//   work section20   20 goroutines do the same                                       one section
+//   and work reset       SIZE timers are pending, one of them at random is reset         one reset
 //   churn       SIZE timers are pending, one is stopped and replaced            one replacement
 //   ready       select over SIZE channels, one of them ready                    one select
 //   blocked     select over SIZE channels, until a value comes on one           one select and send
@@ -152,6 +154,25 @@ sample capacity(int64_t size, int64_t n) {
   return {since(start), n};
 }
 
+double rounds_per_ns = 0;
+
+/// About ns nanoseconds of work that depends on nothing but the clock rate.
+void compute(int64_t ns) {
+  const auto rounds = static_cast<int64_t>(static_cast<double>(ns) * rounds_per_ns);
+  for (int64_t i = 0; i < rounds; ++i) asm volatile("" : : "r"(i));
+}
+
+void calibrate() {
+  rounds_per_ns = 1;
+  double best = 1;
+  for (int i = 0; i < 20; ++i) {
+    const auto start = clock_type::now();
+    compute(1'000'000);
+    best = std::min(best, since(start));
+  }
+  rounds_per_ns = 1e-3 / best;
+}
+
 /// `size` goroutines do n operations between them.
 template <class Operation>
 sample contend(int64_t size, int64_t n, Operation operation) {
@@ -195,6 +216,15 @@ sample channel(int64_t size, int64_t n) {
   return contend(size, n, [&](int64_t i) {
     ch.send(i);
     (void)ch.recv();
+  });
+}
+
+template <int64_t Goroutines>
+sample sections(int64_t work, int64_t n) {
+  runnel::mutex mu;
+  return contend(Goroutines, n, [&](int64_t) {
+    { std::lock_guard lock(mu); }
+    compute(work);
   });
 }
 
@@ -271,25 +301,6 @@ sample blocked(int64_t size, int64_t n) {
 
 // ---- the programs of the model; their size is the work in nanoseconds
 
-double rounds_per_ns = 0;
-
-/// About ns nanoseconds of work that depends on nothing but the clock rate.
-void compute(int64_t ns) {
-  const auto rounds = static_cast<int64_t>(static_cast<double>(ns) * rounds_per_ns);
-  for (int64_t i = 0; i < rounds; ++i) asm volatile("" : : "r"(i));
-}
-
-void calibrate() {
-  rounds_per_ns = 1;
-  double best = 1;
-  for (int i = 0; i < 20; ++i) {
-    const auto start = clock_type::now();
-    compute(1'000'000);
-    best = std::min(best, since(start));
-  }
-  rounds_per_ns = 1e-3 / best;
-}
-
 sample burst(int64_t work, int64_t) {
   constexpr int64_t count = 100000;
   const auto start = clock_type::now();
@@ -351,11 +362,12 @@ struct kind {
   sample (*run)(int64_t size, int64_t n);
 };
 
-constexpr kind kinds[] = {{"yield", yields},      {"ring", ring},   {"park", park},
-                          {"capacity", capacity}, {"mutex", mutex}, {"rwmutex", rwmutex},
-                          {"reset", reset},       {"churn", churn}, {"ready", ready},
-                          {"blocked", blocked},   {"burst", burst}, {"tree", tree},
-                          {"channel", channel},   {"pairs", pairs}, {"calls", calls}};
+constexpr kind kinds[] = {
+    {"yield", yields},          {"ring", ring},       {"park", park},   {"capacity", capacity},
+    {"mutex", mutex},           {"rwmutex", rwmutex}, {"reset", reset}, {"churn", churn},
+    {"ready", ready},           {"blocked", blocked}, {"burst", burst}, {"tree", tree},
+    {"channel", channel},       {"pairs", pairs},     {"calls", calls}, {"section2", sections<2>},
+    {"section20", sections<20>}};
 
 /// More and more operations until they take long enough, or do not become more: some programs have
 /// a length of their own. The first ones, which make the memory that later ones use again, do not

@@ -323,6 +323,7 @@ parker* chan_core::send_from_timer(void* element, bool& sent) noexcept {
 }
 
 bool chan_core::discard_buffered() noexcept {
+  if (count_.load(std::memory_order_relaxed) == 0) return false;  // nor is anybody sending
   lock_.lock();
   std::size_t count = count_.load(std::memory_order_relaxed);
   const bool any = count != 0;

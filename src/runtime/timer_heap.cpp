@@ -106,6 +106,7 @@ std::int64_t timer_heap::run_expired(std::int64_t now, ready_fn ready) noexcept 
     {
       guard hold(lock_);
       for (fired = 0; fired < batch_size && size_ != 0 && heap_[0].when <= now; ++fired) {
+        if (settle_root()) continue;
         if (parker* p = fire(0, now)) batch[waiting++] = p;
       }
       publish();
@@ -166,14 +167,23 @@ bool timer_heap::insert(timer_node& node, std::int64_t when, std::int64_t period
 /// Gives an armed node another deadline. True if `next` moved to an earlier time.
 bool timer_heap::change(timer_node& node, std::int64_t when) noexcept {
   const std::size_t at = node.index - 1;
-  const bool sooner = when < node.when;
+  const bool later = when >= node.when;
   node.when = when;
-  if (sooner) {
+  if (later && at != 0) return false;  // without a look at the entry
+  if (when < heap_[at].when) {
     sift_up(at, {when, &node});
-  } else {
-    sift_down(at, {when, &node});
+  } else if (at == 0) {
+    sift_down(0, {when, &node});
   }
   return publish();
+}
+
+/// Puts the root where its deadline belongs if that has been moved. False if it has not.
+inline bool timer_heap::settle_root() noexcept {
+  timer_node* node = heap_[0].node;
+  if (__builtin_expect(node->when == heap_[0].when, 1)) return false;
+  sift_down(0, {node->when, node});
+  return true;
 }
 
 /// Takes the entry at `at` out; its node's index is the caller's to clear.
@@ -228,8 +238,10 @@ std::size_t timer_heap::earliest_child(std::size_t first) const noexcept {
   return best;
 }
 
-/// Brings `next` up to date. True if it moved to an earlier time.
+/// Brings the root and `next` up to date. True if `next` moved to an earlier time.
 bool timer_heap::publish() noexcept {
+  for (int i = 0; i < settled_at_once && size_ != 0 && settle_root(); ++i) {
+  }
   const std::int64_t was = next.load(std::memory_order_relaxed);
   const std::int64_t is = size_ == 0 ? no_deadline : heap_[0].when;
   if (is != was) next.store(is, std::memory_order_release);

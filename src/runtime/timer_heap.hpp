@@ -5,12 +5,20 @@
 // removal exact: nothing dead ever stays in the heap, so the earliest deadline is always that of a
 // live timer (the deadlock report relies on it) and memory follows the number of armed timers.
 //
+// Only moves to a later deadline are lazy, as time-outs that are extended again and again are moved
+// so: the node gets the new deadline, and its entry keeps the old one until it comes to the root.
+// One line is touched instead of a path of the heap and the nodes along it: resetting one of
+// 100,000 or a million timers at random took 146 and 388 ns where Go took 109 and 297.
+//
 // Invariants
 //  - All members but `next` and all fields of an armed node are guarded by lock_.
 //  - node->index is the entry's position + 1 while armed, 0 otherwise.
+//  - entry.when <= node->when: the heap is ordered by lower bounds of the deadlines.
 //  - node->shard changes only under the lock of the shard it names, or before the node is shared.
-//  - next is written under lock_ and equals the root's deadline (no_deadline when empty) whenever
-//    the lock is free.
+//  - next is written under lock_ and equals the root's bound (no_deadline when empty) whenever the
+//    lock is free. The root's bound is its deadline, and so the earliest of all, unless more than
+//    settled_at_once moved timers came to the root one after the other: then it may be too early,
+//    whoever looks settles as many again, and fires nothing before its time.
 //
 // Rejected
 //  - Lazy deletion (Go's zombies): O(1) stop even at the root, but clearing 10 M entries under the
@@ -94,12 +102,14 @@ class alignas(detail::cache_line) timer_heap {
 
  private:
   struct entry {
-    std::int64_t when;
+    std::int64_t when;  // not after the node's
     detail::timer_node* node;
   };
 
   // Channels that fire() fills are locked under ours, by slot 0.
   static constexpr std::size_t lock_slot = detail::holding_slots - 1;
+  // Bounds how long an operation holds the lock, as a million timers may have been moved.
+  static constexpr int settled_at_once = 64;
   // Below this many entries (512 KiB) the array never shrinks, so that bursts allocate once.
   static constexpr std::size_t kept_capacity = 32768;
 
@@ -108,6 +118,7 @@ class alignas(detail::cache_line) timer_heap {
   detail::parker* fire(std::size_t at, std::int64_t now) noexcept;
   bool insert(detail::timer_node& node, std::int64_t when, std::int64_t period);
   bool change(detail::timer_node& node, std::int64_t when) noexcept;
+  bool settle_root() noexcept;
   void remove(std::size_t at) noexcept;
   void place(std::size_t at, entry e) noexcept;
   void sift_up(std::size_t at, entry e) noexcept;

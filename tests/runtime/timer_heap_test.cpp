@@ -187,6 +187,44 @@ TEST(timer_heap, random_operations_agree_with_a_multimap) {
   }
 }
 
+// More of them come to the root at once than one operation settles.
+TEST(timer_heap, timers_moved_to_later_fire_at_their_time) {
+  timer_heap heap;
+  std::vector<int> log;
+  constexpr int n = 1000;
+  std::vector<logged_timer> timers(n);
+  for (int i = 0; i < n; ++i) {
+    timers[i].id = i;
+    timers[i].log = &log;
+    heap.arm(timers[i], 10 + i, 0, 0);
+  }
+  bool earliest = false;
+  for (int i = n - 1; i >= 0; --i) {  // the root last
+    heap.move(timers[i], 10'000 - 2 * i, 0, earliest);
+    EXPECT_FALSE(earliest);
+  }
+  const std::int64_t first = 10'000 - 2 * (n - 1);
+  EXPECT_LT(heap.next, first);               // a bound
+  heap.move(timers[5], 9'501, 0, earliest);  // sooner than it was, but later than its bound
+  int looks = 0;
+  for (std::int64_t next = heap.next; next < first; ++looks) {
+    const std::int64_t was = next;
+    next = heap.run_expired(next, nobody_waits);
+    EXPECT_TRUE(log.empty());
+    EXPECT_GT(next, was);
+  }
+  EXPECT_LT(looks, n / 32);
+  EXPECT_EQ(heap.next, first);
+  heap.run_expired(20'000, nobody_waits);
+  std::vector<int> expected;
+  for (int i = n - 1; i >= 0; --i) {
+    if (i != 5) expected.push_back(i);
+    if (i == 250) expected.push_back(5);  // 9'500, 9'501, 9'502
+  }
+  EXPECT_EQ(log, expected);
+  EXPECT_EQ(heap.size(), 0U);
+}
+
 TEST(timer_heap, memory_follows_the_number_of_timers) {
   timer_heap heap;
   std::vector<int> log;

@@ -183,6 +183,17 @@ func channel(size, n int) sample {
 	})
 }
 
+func sections(goroutines int) func(work, n int) sample {
+	return func(work, n int) sample {
+		var mu sync.Mutex
+		return contend(goroutines, n, func(int) {
+			mu.Lock()
+			mu.Unlock()
+			compute(work)
+		})
+	}
+}
+
 func due(random *xorshift) time.Duration {
 	return time.Hour + time.Duration(random.next()%uint64(time.Hour))
 }
@@ -355,6 +366,7 @@ func main() {
 		"yield": yield, "ring": ring, "park": park, "capacity": capacity, "mutex": mutex, "rwmutex": rwmutex,
 		"channel": channel, "reset": reset, "churn": churn, "ready": ready, "blocked": blocked,
 		"burst": burst, "tree": tree, "pairs": pairs, "calls": calls,
+		"section2": sections(2), "section20": sections(20),
 	}
 	size, wanted := -1, 0.1
 	if len(os.Args) > 2 {

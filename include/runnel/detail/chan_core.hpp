@@ -119,7 +119,8 @@ class chan_core : public selectable {
   /// parker to be made ready is returned (null: none). `sent` says whether the element was moved
   /// from; it is not where the channel is full or closed.
   RUNNEL_API parker* send_from_timer(void* element, bool& sent) noexcept;
-  /// Destroys what is buffered (Go: timerchandrain). True if there was something.
+  /// Destroys what is buffered (Go: timerchandrain). True if there was something. The caller keeps
+  /// the timer from firing meanwhile.
   RUNNEL_API bool discard_buffered() noexcept;
   /// The element_ops::extra bytes, aligned as new aligns; uninitialised at first.
   RUNNEL_API void* extra() noexcept;
