@@ -1,13 +1,13 @@
 #include "runtime/lifecycle.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <new>
 
+#include "arch/runtime_lock.hpp"
 #include "arch/stack.hpp"
 #include "runtime/create_machine.hpp"
 #include "runtime/environment.hpp"
@@ -36,13 +36,22 @@ pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
 // How long exit() waits for machines to come by the scheduler and stop. One that runs a goroutine
 // which does not come by keeps running while static destructors do, as any detached thread would.
 // On a busy computer the time passes without their having run at all: then each that does not sleep
-// is waited for until it has had that much of a CPU, but no longer than a second. (Without this,
+// is waited for until it has had that much of a CPU, but no longer than ten seconds. (Without this,
 // every sixth program with goroutines at work on eight processors ended in their using what static
-// destructors had destroyed, where eight such programs shared one CPU.) One that waits for a lock
-// sleeps for up to 640 us at a time, so that nobody starves must be true for a while.
+// destructors had destroyed, where eight such programs shared one CPU; with a second instead of ten
+// one in 3000 where sixteen shared two.)
+//
+// Those that wait for each other's locks, or for the kernel's or an emulator's, may each be asleep
+// whenever one looks. So who has run since the last look counts as not asleep, and that nobody has,
+// or wants to, must be seen several times in a row. (Seen within 5 ms, which on a busy computer may
+// be two looks, and without a look at who ran, it was the end of every 60th such program under
+// qemu, twelve at once on two CPUs.) Who sleeps again and again by himself, in system calls, is not
+// waited for as long. Looks are counted, not timed, as the one who looks has to wait for a CPU,
+// too; one every 640 us where he has not.
 constexpr std::int64_t exit_patience_ns = 10'000'000;
-constexpr std::int64_t calm_ns = 5'000'000;
-constexpr std::int64_t longest_exit_ns = 1'000'000'000;
+constexpr std::int64_t longest_exit_ns = 10'000'000'000;
+constexpr int calm_looks = 8;
+constexpr int unrest_looks = 400;
 
 /// Calls f for each worker but the caller; true if one of the calls returned true.
 template <class F>
@@ -53,12 +62,19 @@ bool any_other_worker(F f) noexcept {
   return false;
 }
 
-/// Exit began a while ago, and some machine has not had its time yet.
-bool someone_starves() noexcept {
-  return any_other_worker([](const machine& m) {
-    return cpu_time(m) - m.cpu_at_exit < exit_patience_ns &&
-           is_on_run_queue(m.tid.load(std::memory_order_relaxed));
+/// Some machine has not had its time yet and wants a CPU; `unrest`: or seems to be about to.
+bool someone_starves(bool unrest) noexcept {
+  bool any = false;
+  any_other_worker([&](machine& m) {
+    const std::int64_t used = cpu_time(m) - m.cpu_at_exit;
+    const bool ran = used != m.used_since_exit;
+    m.used_since_exit = used;
+    if (any || used >= exit_patience_ns) return false;
+    const thread_state state = state_of(m);
+    any = state == thread_state::runs || (unrest && (ran || state == thread_state::in_kernel));
+    return false;
   });
+  return any;
 }
 
 void set_attention() noexcept {
@@ -172,22 +188,21 @@ void begin_exit() noexcept {
   set_attention();
   any_other_worker([](machine& m) {
     m.cpu_at_exit = cpu_time(m);
+    m.used_since_exit = 0;
     return false;
   });
   const std::int64_t began = now_ns();
-  std::int64_t calm_since = began;
-  for (;;) {
+  int looks = 0;
+  int calm = 0;
+  for (backoff pace;; pace.wait()) {
     sched->lock.lock();
     const unsigned awake = sched->machines - sched->asleep;
     sched->lock.unlock();
     if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_acquire)) return;
-    const std::int64_t now = now_ns();
-    if (now - began > longest_exit_ns) return;
-    if (now - began > exit_patience_ns - calm_ns) {
-      if (someone_starves()) calm_since = now_ns();
-      if (now - began > exit_patience_ns && now - calm_since > calm_ns) return;
-    }
-    sched_yield();
+    const std::int64_t waited = now_ns() - began;
+    if (waited < exit_patience_ns / 2) continue;
+    calm = someone_starves(++looks < unrest_looks) ? 0 : calm + 1;
+    if (calm == calm_looks || waited > longest_exit_ns) return;
   }
 }
 

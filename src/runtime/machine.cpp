@@ -279,16 +279,19 @@ std::int64_t cpu_time(const machine& m) noexcept {
   return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
 }
 
-bool is_on_run_queue(pid_t tid) noexcept {
+thread_state state_of(const machine& m) noexcept {
   char text[256];
-  std::snprintf(text, sizeof text, "/proc/self/task/%d/stat", static_cast<int>(tid));
+  std::snprintf(text, sizeof text, "/proc/self/task/%d/stat",
+                static_cast<int>(m.tid.load(std::memory_order_relaxed)));
   const int fd = open(text, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  if (fd < 0) return thread_state::sleeps;
   const ssize_t n = read(fd, text, sizeof text - 1);
   close(fd);
   text[n > 0 ? n : 0] = '\0';
   const char* name_end = std::strrchr(text, ')');  // number (name) state ...
-  return name_end != nullptr && name_end[1] == ' ' && name_end[2] == 'R';
+  if (name_end == nullptr || name_end[1] != ' ') return thread_state::sleeps;
+  if (name_end[2] == 'R') return thread_state::runs;
+  return name_end[2] == 'D' ? thread_state::in_kernel : thread_state::sleeps;
 }
 
 }  // namespace runnel::runtime

@@ -58,7 +58,8 @@ struct alignas(detail::cache_line) machine : detail::thread {
   processor* robbed = nullptr;
   std::int64_t robbed_at = 0;
   std::int64_t theft_took = 0;
-  std::int64_t cpu_at_exit = 0;  // what its thread had used when exit began
+  std::int64_t cpu_at_exit = 0;  // what its thread had used when exit began; the one who exits's
+  std::int64_t used_since_exit = 0;  // at his last look
   std::uint32_t random = 0x9e3779b9;
   detail::local_slot* locals = nullptr;
   machine* next_all = nullptr;

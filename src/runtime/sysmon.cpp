@@ -125,6 +125,8 @@ bool fire_overdue(std::int64_t now) noexcept {
 }
 
 seen retake(std::int64_t now) noexcept {
+  // Machines that stop keep their processors, and one more for each of these would only stop, too.
+  if (sched->stopping.load(std::memory_order_relaxed)) return seen::nothing;
   seen worst = fire_overdue(now) ? seen::trouble : seen::nothing;
   const unsigned procs = sched->procs.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < procs; ++i) {

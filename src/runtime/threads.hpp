@@ -24,8 +24,13 @@ bool known_threads_blocked() noexcept;
 
 /// CPU time that a worker's thread has used, in nanoseconds; 0: it cannot be told.
 std::int64_t cpu_time(const machine& m) noexcept;
-/// The thread runs or waits for a CPU: it does not sleep in the kernel.
-bool is_on_run_queue(pid_t tid) noexcept;
+enum class thread_state : std::uint8_t {
+  sleeps,
+  runs,       // or waits for a CPU
+  in_kernel,  // waits for what the kernel will soon be done with: the address space's lock, a page
+};
+/// What a worker's thread does at the moment.
+thread_state state_of(const machine& m) noexcept;
 
 void note_runtime_thread(pid_t tid) noexcept;
 

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <map>
 #include <runnel/chan.hpp>
 #include <runnel/go.hpp>
@@ -114,6 +116,27 @@ int quick_exit_from_goroutine() {
   return 1;
 }
 
+int threads_now() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
+}
+
+// While those at work stop and others block, nobody takes their place: processors that stand still
+// with work waiting are nothing to mend any more.
+int exit_makes_no_machines() {
+  struct counts {
+    ~counts() {
+      const int more = threads_now() - before;  // a few may have been on their way
+      if (more > 16) std::printf("%d new threads\n", more);
+    }
+    int before = 0;
+  };
+  static counts threads;  // before the runtime starts, so that it goes after that has stopped
+  begin_crowd();
+  threads.before = threads_now();
+  return 0;
+}
+
 // Static destructors and atexit handlers that use the library find it working or at rest, and do
 // not hang.
 int library_in_static_destructors() {
@@ -164,6 +187,7 @@ int main(int argc, char** argv) {
       {"library_in_static_destructors", library_in_static_destructors},
       {"exit_with_plain_threads", exit_with_plain_threads},
       {"exit_at_once", exit_at_once},
+      {"exit_makes_no_machines", exit_makes_no_machines},
   };
   const auto mode = modes.find(argc > 1 ? argv[1] : "");
   if (mode == modes.end()) return 64;
