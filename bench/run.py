@@ -23,6 +23,9 @@ from driver.rows import GROUPS, ROWS, matching  # noqa: E402
 
 ROOT = BENCH.parent
 QUICK_SCALE = 10  # what --quick divides the sizes of the whole programs by
+DOUBTFUL = 0.15  # how far from 1 a ratio has to be to be left at the ordinary number of executions
+DOUBTFUL_FACTOR = 3  # of that number where it is nearer
+LONGEST_DOUBT = 60  # seconds for these
 INTERRUPTED = 130  # status: by Ctrl-C, after a report of what was measured until then
 NOT_BUILT = 75  # status of `run.py --unbuilt ...` if the benchmarks must be built for what is asked, which is fine
 
@@ -97,7 +100,8 @@ class Progress:
 def measure(rows, systems, options):
     """All executions, a row at a time and the systems in turn; ours failing is noted and makes the status 1."""
     results = Results(facts=machine.facts(options.build, systems))
-    results.facts["runs"] = f"{options.repeat} of at least {options.time} s" + (", quick" if options.quick else "")
+    more = ", quick" if options.quick else f", up to {DOUBTFUL_FACTOR * options.repeat} where Go and runnel are close"
+    results.facts["runs"] = f"{options.repeat} of at least {options.time} s{more}"
     benchmarks = {}
     for row in rows:
         benchmarks.setdefault(row.benchmark, []).append(row)
@@ -118,26 +122,40 @@ def measure(rows, systems, options):
 
 
 def measure_row(name, wanted, takers, procs, options, progress, results, failed):
+    """All rounds of one row; beside Go some more where the two are so close that noise decides who is faster."""
     broken = set()
     for _ in range(options.repeat):
-        for system in takers:
-            progress.step(f"{name}, {procs} P, {system.title}")
-            if system.name in broken:
-                continue
-            scale = QUICK_SCALE if options.quick else 1
-            if any(row.memory for row in wanted):
-                memory.fetch(scale)
-            try:
-                values = system.measure(name, procs, options.time, scale)
-            except peers.Failure as failure:
-                broken.add(system.name)
-                progress.note(f"bench: {name} at {procs} P on {system.title}: {failure}")
-                if system.name == "runnel":
-                    failed.append(name)
-                continue
-            for row in wanted:
-                if row.metric in values:
-                    results.add(row.name, procs, system.name, values[row.metric])
+        measure_round(name, wanted, takers, procs, options, progress, results, failed, broken)
+    close = [system for system in takers if system.name in ("runnel", "go")]
+    until = time.monotonic() + LONGEST_DOUBT
+    for _ in range(0 if options.quick else DOUBTFUL_FACTOR * options.repeat - options.repeat):
+        ratios = [results.ratio(row.name, procs, "go") for row in wanted if row.kind == "time"]
+        if not any(ratio and abs(ratio - 1) < DOUBTFUL for ratio in ratios) or time.monotonic() > until:
+            break
+        progress.steps += len(close)
+        measure_round(name, wanted, close, procs, options, progress, results, failed, broken)
+
+
+def measure_round(name, wanted, takers, procs, options, progress, results, failed, broken):
+    """One execution of each system."""
+    for system in takers:
+        progress.step(f"{name}, {procs} P, {system.title}")
+        if system.name in broken:
+            continue
+        scale = QUICK_SCALE if options.quick else 1
+        if any(row.memory for row in wanted):
+            memory.fetch(scale)
+        try:
+            values = system.measure(name, procs, options.time, scale)
+        except peers.Failure as failure:
+            broken.add(system.name)
+            progress.note(f"bench: {name} at {procs} P on {system.title}: {failure}")
+            if system.name == "runnel":
+                failed.append(name)
+            continue
+        for row in wanted:
+            if row.metric in values:
+                results.add(row.name, procs, system.name, values[row.metric])
 
 
 def draw(results, path):
