@@ -84,10 +84,11 @@ TEST(timer_heap, fires_one_out_of_turn_if_it_is_due) {
   timer_heap heap;
   std::vector<int> log;
   std::vector<logged_timer> timers(8);
-  for (int i = 0; i < 8; ++i) {
-    timers[i].id = i;
-    timers[i].log = &log;
-    heap.arm(timers[i], 10 + i, i == 6 ? 10 : 0, 0);
+  int next_id = 0;
+  for (logged_timer& timer : timers) {
+    timer.id = next_id++;
+    timer.log = &log;
+    heap.arm(timer, 10 + timer.id, timer.id == 6 ? 10 : 0, 0);
   }
   EXPECT_EQ(heap.fire_if_due(timers[5], 0, 14, nobody_waits), timer_heap::found::idle);  // not yet
   EXPECT_EQ(heap.fire_if_due(timers[5], 1, 15, nobody_waits), timer_heap::found::elsewhere);
@@ -193,14 +194,15 @@ TEST(timer_heap, timers_moved_to_later_fire_at_their_time) {
   std::vector<int> log;
   constexpr int n = 1000;
   std::vector<logged_timer> timers(n);
-  for (int i = 0; i < n; ++i) {
-    timers[i].id = i;
-    timers[i].log = &log;
-    heap.arm(timers[i], 10 + i, 0, 0);
+  int next_id = 0;
+  for (logged_timer& timer : timers) {
+    timer.id = next_id++;
+    timer.log = &log;
+    heap.arm(timer, 10 + timer.id, 0, 0);
   }
   bool earliest = false;
-  for (int i = n - 1; i >= 0; --i) {  // the root last
-    heap.move(timers[i], 10'000 - 2 * i, 0, earliest);
+  for (auto timer = timers.rbegin(); timer != timers.rend(); ++timer) {  // the root last
+    heap.move(*timer, 10'000 - 2 * timer->id, 0, earliest);
     EXPECT_FALSE(earliest);
   }
   const std::int64_t first = 10'000 - 2 * (n - 1);
