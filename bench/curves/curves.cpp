@@ -8,9 +8,9 @@
 //   mutex       SIZE goroutines contend for a mutex                             one lock and unlock
 //   rwmutex     SIZE goroutines, one access in ten a write                      one access
 //   channel     SIZE goroutines send and receive on one buffered channel        one of each
-//   section2    2 goroutines at a mutex, SIZE ns of work after each section     one section and
-//   work section20   20 goroutines do the same                                       one section
-//   and work reset       SIZE timers are pending, one of them at random is reset         one reset
+//   section2    2 goroutines at a mutex, SIZE ns of work after a section        one of both
+//   section20   20 goroutines do the same                                       one of both
+//   reset       SIZE timers are pending, one of them at random is reset         one reset
 //   churn       SIZE timers are pending, one is stopped and replaced            one replacement
 //   ready       select over SIZE channels, one of them ready                    one select
 //   blocked     select over SIZE channels, until a value comes on one           one select and send

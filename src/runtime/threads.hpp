@@ -24,6 +24,7 @@ bool known_threads_blocked() noexcept;
 
 /// CPU time that a worker's thread has used, in nanoseconds; 0: it cannot be told.
 std::int64_t cpu_time(const machine& m) noexcept;
+
 enum class thread_state : std::uint8_t {
   sleeps,
   runs,       // or waits for a CPU
