@@ -1,12 +1,13 @@
-// runnel_sim POLICY PROCS PROGRAM WORK [COST=VALUE...]    one run of the model: a line of names and
-// values runnel_sim --measure                                     the costs of this machine, as
-// COST=VALUE
+// runnel_sim POLICY PROCS PROGRAM WORK [COST=VALUE...]
+//     one run of the model: a line of names and values
+// runnel_sim --measure
+//     the costs of this machine, as COST=VALUE
 //
 // PROGRAM is one of
-//   burst   one goroutine starts 100000 others, each with WORK ns of work, and waits for them
-//   tree    a tree of goroutines, ten children each, five levels, WORK ns of work in each leaf
-//   pairs   four pairs of goroutines that pass messages to and fro, WORK ns of work for each
-//   message calls   as many pairs as processors, times four
+// - burst: one goroutine starts 100000 others, each with WORK ns of work, and waits for them;
+// - tree: a tree of goroutines, ten children each, five levels, WORK ns of work in each leaf;
+// - pairs: four pairs of goroutines that pass messages to and fro, WORK ns of work for each;
+// - calls: as many pairs as processors, times four.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -143,6 +144,7 @@ constexpr named_cost named_costs[] = {
     {"wake", &costs::wake},
     {"wake_delay", &costs::wake_delay},
     {"sleep", &costs::sleep},
+    {"nap", &costs::nap},
     {"barrier", &costs::barrier},
     {"barrier_each", &costs::barrier_each},
     {"interrupted", &costs::interrupted},

@@ -1,5 +1,5 @@
 // The costs that decide between policies, measured between two threads of this machine: waking,
-// cache lines, barriers.
+// cache lines, barriers, naps.
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
@@ -102,17 +102,29 @@ void measure_barrier(costs& c) {
   const double alone =
       turns_during([] { std::this_thread::sleep_for(std::chrono::milliseconds(50)); });
   constexpr int rounds = 20000;
-  nanoseconds took = 0;
+  std::vector<nanoseconds> call;
   const double disturbed = turns_during([&] {
-    const auto start = clock::now();
-    for (int i = 0; i < rounds; ++i)
+    for (int i = 0; i < rounds; ++i) {
+      const auto start = clock::now();
       syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    took = since(start);
+      call.push_back(since(start));
+    }
   });
   stop = true;
   other.join();
-  c.barrier = took / rounds;
+  c.barrier = middle(call);
   c.interrupted = std::clamp(1 - disturbed / alone, 0.0, 1.0) * c.barrier;
+}
+
+/// The shortest sleep that Go's thief asks for.
+void measure_nap(costs& c) {
+  std::vector<nanoseconds> nap;
+  for (int i = 0; i < 200; ++i) {
+    const auto start = clock::now();
+    std::this_thread::sleep_for(std::chrono::microseconds(3));
+    nap.push_back(since(start));
+  }
+  c.nap = middle(nap);
 }
 
 }  // namespace
@@ -122,6 +134,7 @@ costs measured_costs() {
   measure_wake(c);
   measure_line(c);
   measure_barrier(c);
+  measure_nap(c);
   return c;
 }
 

@@ -8,16 +8,16 @@ namespace sim {
 
 policy policy_named(const std::string& name) {
   // Go: every `ready` and every `go` wakes an idle processor unless one searches; run-next may be
-  // stolen in the last of four rounds, after a pause of 3 us. Whoever stops searching wakes the
-  // next searcher.
-  if (name == "go") return {name, true, 3000, 4, 0, true, false, 61, false, false};
+  // stolen in the last of four rounds, if it is still the same after a nap (usleep(3)). Whoever
+  // stops searching wakes the next searcher.
+  if (name == "go") return {name, true, 0, true, 4, 0, true, false, 61, false, false};
   // tokio: the LIFO slot wakes nobody and is never stolen; one round, then the worker parks.
-  if (name == "tokio") return {name, false, -1, 1, 0, true, false, 61, false, false};
+  if (name == "tokio") return {name, false, -1, false, 1, 0, true, false, 61, false, false};
   // runnel: run-next wakes nobody and is safe while its processor makes progress; 50 us of search;
   // a searcher that found work wakes another only if it left some; the thief pays a barrier, the
   // owner of a queue no locked instruction; what did not fit into a queue is taken newest first;
   // short thefts make shy.
-  const policy ours{name, false, 20000, 0, 50000, false, true, 61, true, true};
+  const policy ours{name, false, 20000, false, 0, 50000, false, true, 61, true, true};
   if (name == "runnel") return ours;
   // What-ifs: whoever found work wakes the next searcher, as in Go; queues whose owner takes by
   // compare-and-swap, so that no thief needs a barrier; a global queue that is first in, first out.
@@ -68,6 +68,7 @@ outcome machine::run() {
         p.now = state::searching;
         p.rounds = 0;
         p.search_until = now_ + policy_.search_time;
+        begin_round(p);
         search(e.who);
         break;
       case state::searching:
@@ -77,18 +78,23 @@ outcome machine::run() {
         break;
     }
   }
+  if (!over_) throw std::runtime_error("all goroutines are asleep in the model");
   outcome_.time = now_;
   for (const processor& p : procs_)
     outcome_.busy += p.busy / now_ / static_cast<double>(procs_.size());
   return outcome_;
 }
 
+/// One may be readied before it is spawned: its channel was there before it.
+void machine::know(std::uint32_t g) {
+  if (g < last_on_.size()) return;
+  last_on_.resize(g + std::size_t{1}, -1);
+  parked_.resize(last_on_.size(), 0);
+}
+
 void machine::begin(int who, std::uint32_t g) {
   processor& p = procs_[static_cast<std::size_t>(who)];
-  if (g >= last_on_.size()) {
-    last_on_.resize(g + 1, -1);
-    parked_.resize(g + 1, 0);
-  }
+  know(g);
   p.now = state::running;
   p.current = g;
   p.doing = work_.next(g);
@@ -107,14 +113,14 @@ void machine::finish_step(int who) {
   nanoseconds spent = 0;
   switch (done.what) {
     case step::kind::spawn:
-      last_on_.resize(std::max<std::size_t>(last_on_.size(), done.target + 1), -1);
-      parked_.resize(last_on_.size(), 0);
+      know(done.target);
       last_on_[done.target] = who;
       outcome_.most_alive = std::max(outcome_.most_alive, ++alive_);
       spent = costs_.spawn + enqueue(who, done.target, true);
       break;
     case step::kind::ready:
       spent = costs_.ready;
+      know(done.target);
       if (parked_[done.target] == 1) {
         parked_[done.target] = 0;
         spent += enqueue(who, done.target, true);
@@ -266,24 +272,34 @@ void machine::start_search(int who) {
   p.now = state::searching;
   p.rounds = 0;
   p.search_until = now_ + policy_.search_time;
+  begin_round(p);
   at(now_ + costs_.pick, who);
 }
 
-/// One round over all victims from a random one on.
+void machine::begin_round(processor& p) {
+  p.round_start = random_() % procs_.size();
+  p.visited = 0;
+  p.coveted = none;
+}
+
+/// One round over all victims from a random one on, or what a nap has left of it.
 void machine::search(int who) {
   if (over_) return;
   processor& p = procs_[static_cast<std::size_t>(who)];
   const auto n = procs_.size();
-  const std::size_t start = random_() % n;
   nanoseconds spent = 0;
   std::uint32_t g = none;
-  for (std::size_t i = 0; i < n && g == none; ++i) {
-    const std::size_t v = (start + i) % n;
-    if (v == static_cast<std::size_t>(who)) continue;
+  for (; p.visited < n && g == none; ++p.visited) {
+    processor& victim = procs_[(p.round_start + p.visited) % n];
+    if (&victim == &p) continue;
     // Lines that nobody wrote since the last round are still here: only busy victims cost a
     // transfer.
-    spent += procs_[v].now == state::running ? costs_.line / 2 : 1;
-    steal(who, procs_[v], g, spent);
+    spent += victim.now == state::running ? costs_.line / 2 : 1;
+    if (naps_for_next(p, victim)) {
+      at(now_ + spent + costs_.nap, who);
+      return;
+    }
+    steal(who, victim, g, spent);
   }
   if (g == none && !global_.empty()) {
     spent += global_access();
@@ -300,6 +316,7 @@ void machine::search(int who) {
   const bool tired =
       policy_.search_rounds != 0 ? p.rounds >= policy_.search_rounds : now_ >= p.search_until;
   if (!tired) {
+    begin_round(p);
     at(now_ + spent + 50, who);
     return;
   }
@@ -307,11 +324,25 @@ void machine::search(int who) {
   go_to_sleep(who);
 }
 
+bool machine::last_round(const processor& p) const {
+  return policy_.search_rounds == 0 || p.rounds + 1 == policy_.search_rounds;
+}
+
+/// Naps once for each goroutine that it sees in the slot.
+bool machine::naps_for_next(processor& thief, const processor& victim) const {
+  return policy_.next_nap && last_round(thief) && victim.now == state::running &&
+         victim.queue.empty() && victim.next != none &&
+         std::exchange(thief.coveted, victim.next) != victim.next;
+}
+
+bool machine::next_is_ripe(const processor& thief, const processor& victim) const {
+  return policy_.next_patience >= 0 && last_round(thief) && victim.queue.empty() &&
+         victim.next != none && now_ - victim.next_since >= policy_.next_patience;
+}
+
 bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& spent) {
   processor& p = procs_[static_cast<std::size_t>(who)];
-  const bool next_ripe = policy_.next_patience >= 0 && victim.next != none &&
-                         victim.queue.empty() && now_ - victim.next_since > policy_.next_patience &&
-                         (policy_.search_rounds == 0 || p.rounds + 1 == policy_.search_rounds);
+  const bool next_ripe = next_is_ripe(p, victim);
   if (victim.queue.size() < help_from(victim) && !next_ripe) return false;
   spent += 2 * costs_.line;
   if (policy_.steal_barrier) {

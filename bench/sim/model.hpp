@@ -27,6 +27,7 @@ struct costs {
   nanoseconds wake = 4000;         // wake a sleeping thread: what the waker pays
   nanoseconds wake_delay = 17000;  // until the woken one runs
   nanoseconds sleep = 2000;        // give the processor up and go to sleep
+  nanoseconds nap = 60000;         // sleep for 3 us, which the system's timer slack prolongs
   nanoseconds barrier = 1000;      // a process-wide memory barrier, as a thief may need
   nanoseconds barrier_each = 100;  // more of it for each running processor
   nanoseconds interrupted = 500;   // what each running processor loses by it
@@ -37,6 +38,7 @@ struct policy {
   std::string name;
   bool next_wakes;            // does filling an empty run-next slot wake an idle processor?
   nanoseconds next_patience;  // how long run-next is safe from thieves; below zero: for ever
+  bool next_nap;              // a thief naps before it takes what it saw in a run-next slot
   int search_rounds;          // rounds over all victims before sleeping; 0: by time
   nanoseconds search_time;
   bool found_wakes;     // does a searcher that found work always wake the next one; else only if it
@@ -80,6 +82,7 @@ struct outcome {
 class machine {
  public:
   machine(int procs, policy p, costs c, workload& w, std::uint64_t seed);
+  /// Throws if every goroutine sleeps and the first has not ended.
   outcome run();
 
  private:
@@ -97,7 +100,10 @@ class machine {
     step doing;
     int picks = 0;
     int rounds = 0;
-    std::size_t help_from = 1;  // its queue's length from which on thieves take from it
+    std::size_t round_start = 0;  // the searcher's first victim, and how many it has been to
+    std::size_t visited = 0;
+    std::uint32_t coveted = none;  // the run-next for which it naps
+    std::size_t help_from = 1;     // its queue's length from which on thieves take from it
     nanoseconds shy_since = 0;
     processor* robbed = nullptr;  // last, and when
     nanoseconds robbed_at = 0;
@@ -116,6 +122,7 @@ class machine {
   };
 
   void at(nanoseconds when, int who) { events_.push({when, order_++, who}); }
+  void know(std::uint32_t g);
   void begin(int who, std::uint32_t g);
   void finish_step(int who);
   nanoseconds enqueue(int who, std::uint32_t g, bool as_next);
@@ -126,7 +133,11 @@ class machine {
   void judge_last_theft(processor& thief);
   std::size_t help_from(processor& p) const;
   void start_search(int who);
+  void begin_round(processor& p);
   void search(int who);
+  bool last_round(const processor& p) const;
+  bool naps_for_next(processor& thief, const processor& victim) const;
+  bool next_is_ripe(const processor& thief, const processor& victim) const;
   bool steal(int who, processor& victim, std::uint32_t& g, nanoseconds& spent);
   void stop_search(int who, nanoseconds& spent);
   void go_to_sleep(int who);

@@ -43,35 +43,36 @@ def measured_costs(binary):
     return {name: float(value) for name, value in (line.split("=") for line in lines)}
 
 
-def real(systems, name, procs, program, work, repeat):
-    """The median of real executions: nanoseconds per operation."""
-    _, command, variable = next(system for system in systems if system[0] == name)
-    values = [curves.execute(command, variable, procs, program, work, 0.01) for _ in range(repeat)]
-    values = [value for value in values if value is not None]
-    return statistics.median(values) if values else None
+def executed(systems, repeat):
+    """The medians of real executions, ns per operation: of every system, program, work and number of processors.
+
+    All in turn, again and again: the machine's pace changes by the minute, and must be the same for what is fitted and
+    for what is predicted from it.
+    """
+    values = {}
+    for turn in range(repeat):
+        for name, command, variable in systems:
+            for program in PROGRAMS:
+                for work in (0, *WORKS):
+                    for procs in (1, 2):
+                        value = curves.execute(command, variable, procs, program, work, 0.01)
+                        if value is not None:
+                            values.setdefault((name, program, work, procs), []).append(value)
+        print(f"executed everything, {turn + 1} of {repeat}", file=sys.stderr, flush=True)
+    return {point: statistics.median(taken) for point, taken in values.items()}
 
 
-def fitted(costs, systems, name, repeat):
+def fitted(costs, real, name):
     """Spawn, ready and pick such that the model is right at one processor without work."""
-    burst = real(systems, name, 1, "burst", 0, repeat)
-    message = real(systems, name, 1, "pairs", 0, repeat)
-    pick = message / 2
-    return dict(costs, ready=message / 2, pick=pick, spawn=max(burst - pick, 1.0))
+    pick = real[name, "pairs", 0, 1] / 2
+    return dict(costs, ready=pick, pick=pick, spawn=max(real[name, "burst", 0, 1] - pick, 1.0))
 
 
-def validate(binary, systems, costs, repeat):
+def validate(binary, costs, real):
     """Lines of (system, program, work, processors, measured, predicted)."""
-    lines = []
-    for name, _, _ in systems:
-        own = fitted(costs, systems, name, repeat)
-        for program in PROGRAMS:
-            for work in (0, *WORKS):
-                for procs in (1, 2):
-                    got = real(systems, name, procs, program, work, repeat)
-                    predicted = simulate(binary, name, procs, program, work, own)["ns_per_op"]
-                    if got:
-                        lines.append((name, program, work, procs, got, predicted))
-    return lines
+    own = {name: fitted(costs, real, name) for name in {point[0] for point in real}}
+    return [(*point, got, simulate(binary, point[0], point[3], point[1], point[2], own[point[0]])["ns_per_op"])
+            for point, got in real.items()]
 
 
 def sweep(binary, costs):
@@ -114,8 +115,9 @@ def main(options):
     if not options.no_validation:
         systems = curves.systems(build)
         costs = measured_costs(binary)
-        checks = validate(binary, systems, costs, options.repeat)
-        costs = fitted(costs, systems, "runnel", options.repeat)
+        real = executed(systems, options.repeat)
+        checks = validate(binary, costs, real)
+        costs = fitted(costs, real, "runnel")
         facts["costs, ns"] = ", ".join(f"{name} {value:.0f}" for name, value in costs.items())
         print(f"{'system':<8}{'program':<8}{'work':>7}{'procs':>6}{'measured':>12}{'predicted':>12}{'ratio':>8}")
         for name, program, work, procs, got, predicted in checks:
