@@ -117,11 +117,7 @@ bool freeze() noexcept {
   if (sched == nullptr) return true;
   if (sched->frozen.exchange(true, std::memory_order_acq_rel)) return false;
   sched->stopping.store(true, std::memory_order_seq_cst);
-  const unsigned procs = sched->procs.load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < procs; ++i) {
-    processor* p = sched->all[i].load(std::memory_order_acquire);
-    if (p != nullptr) p->attention.store(true, std::memory_order_release);
-  }
+  set_attention();
   return true;
 }
 

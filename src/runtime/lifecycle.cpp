@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -53,6 +55,16 @@ constexpr std::int64_t longest_exit_ns = 10'000'000'000;
 constexpr int calm_looks = 8;
 constexpr int unrest_looks = 400;
 
+// Code that runs during exit may wait for goroutines: those go on when the exiting thread blocks in
+// the library, or when another one does for which it waits, which is taken to be so when it has
+// been asleep at so many looks in a row. (At one time any thread that blocked let them go on, so
+// that a main thread that happened to begin a wait while a goroutine called exit() had goroutines
+// use what static destructors had destroyed: one exit of 10000 with sixteen at once on two CPUs.)
+constexpr int needy_looks = 10;
+constexpr long needy_look_ns = 10'000'000;
+
+pid_t current_tid() noexcept { return static_cast<pid_t>(syscall(SYS_gettid)); }
+
 /// Calls f for each worker but the caller; true if one of the calls returned true.
 template <class F>
 bool any_other_worker(F f) noexcept {
@@ -70,19 +82,40 @@ bool someone_starves(bool unrest) noexcept {
     const bool ran = used != m.used_since_exit;
     m.used_since_exit = used;
     if (any || used >= exit_patience_ns) return false;
-    const thread_state state = state_of(m);
+    const thread_state state = state_of(m.tid.load(std::memory_order_relaxed));
     any = state == thread_state::runs || (unrest && (ran || state == thread_state::in_kernel));
     return false;
   });
   return any;
 }
 
-void set_attention() noexcept {
-  const unsigned procs = sched->procs.load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < procs; ++i) {
-    processor* p = sched->all[i].load(std::memory_order_acquire);
-    if (p != nullptr) p->attention.store(true, std::memory_order_release);
+/// Until all machines but the caller's have stopped, or there is no hope that the others will.
+void wait_for_machines() noexcept {
+  machine* self = current_machine();
+  const bool on_machine = self != nullptr && self->worker;
+  const std::int64_t began = now_ns();
+  int looks = 0;
+  int calm = 0;
+  for (backoff pace;; pace.wait()) {
+    sched->lock.lock();
+    const unsigned awake = sched->machines - sched->asleep;
+    sched->lock.unlock();
+    if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_acquire)) return;
+    const std::int64_t waited = now_ns() - began;
+    if (waited < exit_patience_ns / 2) continue;
+    calm = someone_starves(++looks < unrest_looks) ? 0 : calm + 1;
+    if (calm == calm_looks || waited > longest_exit_ns) return;
   }
+}
+
+/// Lets everybody go on.
+void thaw() noexcept {
+  if (sched->frozen.load(std::memory_order_acquire)) {
+    for (;;) pause();  // a fatal report is being written; it ends the process
+  }
+  sched->stopping.store(false, std::memory_order_release);
+  sched->stop_word.fetch_add(1, std::memory_order_release);
+  futex_wake(sched->stop_word, INT_MAX);
 }
 
 void at_exit() { begin_exit(); }
@@ -182,8 +215,6 @@ void ensure_started() {
 
 void begin_exit() noexcept {
   if (sched == nullptr || !started.load(std::memory_order_acquire)) return;
-  machine* self = current_machine();
-  const bool on_machine = self != nullptr && self->worker;
   sched->stopping.store(true, std::memory_order_seq_cst);
   set_attention();
   any_other_worker([](machine& m) {
@@ -191,26 +222,19 @@ void begin_exit() noexcept {
     m.used_since_exit = 0;
     return false;
   });
-  const std::int64_t began = now_ns();
-  int looks = 0;
-  int calm = 0;
-  for (backoff pace;; pace.wait()) {
-    sched->lock.lock();
-    const unsigned awake = sched->machines - sched->asleep;
-    sched->lock.unlock();
-    if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_acquire)) return;
-    const std::int64_t waited = now_ns() - began;
-    if (waited < exit_patience_ns / 2) continue;
-    calm = someone_starves(++looks < unrest_looks) ? 0 : calm + 1;
-    if (calm == calm_looks || waited > longest_exit_ns) return;
-  }
+  wait_for_machines();
+  sched->exiter.store(current_tid(), std::memory_order_release);
 }
 
 void pause_if_stopping() noexcept {
   if (__builtin_expect(!sched->stopping.load(std::memory_order_relaxed), 1)) return;
+  if (current_tid() == sched->exiter.load(std::memory_order_relaxed)) {
+    thaw();  // its goroutine, which called exit(), has parked in a destructor
+    return;
+  }
   sched->paused.fetch_add(1, std::memory_order_release);  // what it did before is done
   for (;;) {
-    // Read first: should thaw_for_exit come between the two, the word is another one by then.
+    // Read first: should thaw come between the two, the word is another one by then.
     const std::uint32_t word = sched->stop_word.load(std::memory_order_acquire);
     if (!sched->stopping.load(std::memory_order_acquire)) break;
     futex_wait(sched->stop_word, word);
@@ -218,14 +242,19 @@ void pause_if_stopping() noexcept {
   sched->paused.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void thaw_for_exit() noexcept {
+void thaw_for_exit(const std::atomic<std::uint32_t>& note) noexcept {
   if (__builtin_expect(!sched->stopping.load(std::memory_order_relaxed), 1)) return;
-  if (sched->frozen.load(std::memory_order_acquire)) {
-    for (;;) pause();  // a fatal report is being written; it ends the process
+  const pid_t self = current_tid();
+  int looks = 0;
+  while (self != sched->exiter.load(std::memory_order_acquire) && looks < needy_looks) {
+    const timespec t{0, needy_look_ns};
+    nanosleep(&t, nullptr);
+    if (note.load(std::memory_order_acquire) != 0) return;
+    if (!sched->stopping.load(std::memory_order_acquire)) return;
+    const pid_t exiter = sched->exiter.load(std::memory_order_acquire);
+    looks = exiter != 0 && state_of(exiter) == thread_state::sleeps ? looks + 1 : 0;
   }
-  sched->stopping.store(false, std::memory_order_release);
-  sched->stop_word.fetch_add(1, std::memory_order_release);
-  futex_wake(sched->stop_word, INT_MAX);
+  thaw();
 }
 
 }  // namespace runnel::runtime

@@ -279,10 +279,9 @@ std::int64_t cpu_time(const machine& m) noexcept {
   return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
 }
 
-thread_state state_of(const machine& m) noexcept {
+thread_state state_of(pid_t tid) noexcept {
   char text[256];
-  std::snprintf(text, sizeof text, "/proc/self/task/%d/stat",
-                static_cast<int>(m.tid.load(std::memory_order_relaxed)));
+  std::snprintf(text, sizeof text, "/proc/self/task/%d/stat", static_cast<int>(tid));
   const int fd = open(text, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return thread_state::sleeps;
   const ssize_t n = read(fd, text, sizeof text - 1);

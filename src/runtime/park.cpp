@@ -41,7 +41,7 @@ void sleep_on(std::atomic<std::uint32_t>& note) noexcept {
 }
 
 void park_thread(machine* m, detail::wait_reason reason) noexcept {
-  thaw_for_exit();
+  thaw_for_exit(m->note);
   // Not the coarse clock, which stands still while everything is asleep.
   m->wait_since.store(now_ns(), std::memory_order_relaxed);
   m->reason.store(reason, std::memory_order_relaxed);

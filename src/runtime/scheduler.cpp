@@ -130,6 +130,14 @@ bool start_machine(processor* p, bool searching) noexcept {
   return false;
 }
 
+void set_attention() noexcept {
+  const unsigned procs = sched->procs.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < procs; ++i) {
+    processor* p = sched->all[i].load(std::memory_order_acquire);
+    if (p != nullptr) p->attention.store(true, std::memory_order_release);
+  }
+}
+
 void wake_processor() noexcept {
   if (sched->idle_ps.load(std::memory_order_seq_cst) == 0) return;
   int none = 0;

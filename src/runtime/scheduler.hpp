@@ -80,6 +80,7 @@ struct scheduler {
   std::atomic<std::uint32_t> sysmon_firing{0};
   std::atomic<std::uint32_t> stop_word{0};  // raised when `stopping` ends
   std::atomic<unsigned> paused{0};          // machines that found `stopping` set and wait
+  std::atomic<pid_t> exiter{0};             // the thread in exit(), once it waits no longer
   std::atomic<bool> frozen{false};          // stopping for a fatal report: nothing goes on
 
   // Counters of what plain threads did, and of rare events.
@@ -142,6 +143,8 @@ goroutine* find_runnable(machine* m) noexcept;
 void stop_machine(machine* m) noexcept;
 /// m's locked goroutine parked: waits for it to be ready.
 void stop_locked_machine(machine* m) noexcept;
+/// Has every processor look at what it only looks at now and then, at its next pick.
+void set_attention() noexcept;
 /// Where machines end up when the process is stopping.
 void pause_if_stopping() noexcept;
 

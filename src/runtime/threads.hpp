@@ -30,8 +30,8 @@ enum class thread_state : std::uint8_t {
   runs,       // or waits for a CPU
   in_kernel,  // waits for what the kernel will soon be done with: the address space's lock, a page
 };
-/// What a worker's thread does at the moment.
-thread_state state_of(const machine& m) noexcept;
+/// What a thread of this process does at the moment.
+thread_state state_of(pid_t tid) noexcept;
 
 void note_runtime_thread(pid_t tid) noexcept;
 

@@ -58,6 +58,15 @@ void begin_crowd() {
   while (started < 30) runnel::sleep_for(1ms);
 }
 
+// Users of nothing that static destructors destroy.
+void begin_yielders() {
+  for (int i = 0; i < 4; ++i) {
+    runnel::go([] {
+      for (;;) runnel::yield();
+    });
+  }
+}
+
 int main_returns() {
   begin_crowd();
   std::puts("main returns");
@@ -137,6 +146,35 @@ int exit_makes_no_machines() {
   return 0;
 }
 
+// Static destructors run when everybody has come by the scheduler, as long as that takes no more
+// than 10 ms of computing; the poller, which timers wake meanwhile, is not to be counted twice.
+int exit_waits_for_who_computes() {
+  static std::atomic<bool> gone{false};
+  struct shared {
+    ~shared() {
+      gone = true;
+      std::this_thread::sleep_for(30ms);
+    }
+  };
+  static const shared object;  // before the runtime starts, so that it goes after that has stopped
+  for (int i = 0; i < 4; ++i) {
+    runnel::go([] {
+      for (;;) runnel::sleep_for(100us);
+    });
+  }
+  runnel::go([] {
+    while (!gone) {
+      runnel::yield();
+      const auto until = std::chrono::steady_clock::now() + 3ms;
+      while (std::chrono::steady_clock::now() < until) {
+      }
+    }
+    std::puts("used after its destruction");
+  });
+  runnel::sleep_for(20ms);
+  return 0;
+}
+
 // Static destructors and atexit handlers that use the library find it working or at rest, and do
 // not hang.
 int library_in_static_destructors() {
@@ -153,6 +191,72 @@ int library_in_static_destructors() {
   static user u;
   begin_crowd();
   return 0;
+}
+
+// A thread that merely happens to block does not set the machines going again. (Main computes most
+// of the time, so that the exit begins while it does.)
+int exit_while_main_begins_a_wait() {
+  static std::atomic<bool> gone{false};
+  struct shared {
+    ~shared() {
+      gone = true;
+      std::this_thread::sleep_for(30ms);
+    }
+  };
+  static const shared object;
+  for (int i = 0; i < 4; ++i) {
+    runnel::go([] {
+      while (!gone) runnel::yield();
+      std::puts("used after its destruction");
+    });
+  }
+  runnel::go([] {
+    runnel::sleep_for(5ms);
+    std::exit(8);
+  });
+  for (;;) {
+    const auto until = std::chrono::steady_clock::now() + 2ms;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    runnel::sleep_for(1us);
+  }
+}
+
+// A destructor waits for a thread that waits for a goroutine.
+int exit_joins_a_thread_that_blocks() {
+  struct service {
+    ~service() {
+      ending = true;
+      ending.notify_one();
+      thread.join();
+      std::puts("joined");
+    }
+    std::atomic<bool> ending{false};
+    std::thread thread{[this] {
+      ending.wait(false);
+      const chan<int> done;
+      runnel::go([done] { done.send(1); });
+      std::printf("received %d\n", *done.recv());
+    }};
+  };
+  static service s;  // before the runtime starts, so that it goes after that has stopped
+  begin_yielders();
+  return 0;
+}
+
+int exit_from_goroutine_that_parks_in_a_destructor() {
+  struct user {
+    ~user() {
+      const chan<int> c;
+      runnel::go([c] { c.send(1); });
+      std::printf("received %d\n", *c.recv());
+    }
+  };
+  static const user u;
+  begin_yielders();
+  runnel::go([] { std::exit(7); });
+  runnel::sleep_for(1h);
+  return 1;
 }
 
 int exit_with_plain_threads() {
@@ -185,9 +289,14 @@ int main(int argc, char** argv) {
       {"immediate_exit", immediate_exit},
       {"quick_exit_from_goroutine", quick_exit_from_goroutine},
       {"library_in_static_destructors", library_in_static_destructors},
+      {"exit_while_main_begins_a_wait", exit_while_main_begins_a_wait},
+      {"exit_joins_a_thread_that_blocks", exit_joins_a_thread_that_blocks},
+      {"exit_from_goroutine_that_parks_in_a_destructor",
+       exit_from_goroutine_that_parks_in_a_destructor},
       {"exit_with_plain_threads", exit_with_plain_threads},
       {"exit_at_once", exit_at_once},
       {"exit_makes_no_machines", exit_makes_no_machines},
+      {"exit_waits_for_who_computes", exit_waits_for_who_computes},
   };
   const auto mode = modes.find(argc > 1 ? argv[1] : "");
   if (mode == modes.end()) return 64;
