@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH))
 
-from driver import machine, svg  # noqa: E402
+from driver import machine, peers, svg  # noqa: E402
 from driver.arguments import Parser  # noqa: E402
 
 TENS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
@@ -50,12 +50,10 @@ def systems(build):
         sys.exit(f"bench: {ours} is not built")
     taking_part = [("runnel", ours, "RUNNEL_MAXPROCS")]
     if shutil.which("go"):
-        binary = build / "bench" / "peers" / "go.curves"
-        binary.parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["go", "build", "-o", binary, "./curves"], cwd=BENCH / "go", check=False,
-                              env=dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod -buildvcs=false"))
-        if done.returncode == 0:
-            taking_part.append(("go", binary, "GOMAXPROCS"))
+        try:
+            taking_part.append(("go", peers.compile_go(build, BENCH / "go", "go.curves", "build", "./curves"), "GOMAXPROCS"))
+        except peers.Failure as failure:
+            print(f"bench: without Go: {failure}", file=sys.stderr)
     return taking_part
 
 
@@ -74,7 +72,7 @@ def execute(command, variable, procs, kind, size, seconds):
 
 def measure(wanted, build, repeat, seconds, largest):
     points = {}
-    peers = systems(build)
+    taking_part = systems(build)
     steps = [(curve, [size for size in curve[4] if size <= largest]) for curve in wanted]
     total, at = sum(len(sizes) for _, sizes in steps), 0
     for (kind, _, _, procs, _, _), sizes in steps:
@@ -82,7 +80,7 @@ def measure(wanted, build, repeat, seconds, largest):
             at += 1
             print(f"[{at}/{total}] {kind} {size}", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
             for _ in range(repeat):
-                for name, command, variable in peers:
+                for name, command, variable in taking_part:
                     value = execute(command, variable, procs, kind, size, seconds)
                     if value is not None:
                         points.setdefault((kind, size, procs, name), []).append(value)

@@ -23,8 +23,8 @@ from driver.rows import GROUPS, ROWS, matching  # noqa: E402
 
 ROOT = BENCH.parent
 QUICK_SCALE = 10  # what --quick divides the sizes of the whole programs by
-DOUBTFUL = 0.15  # how far from 1 a ratio has to be to be left at the ordinary number of executions
-DOUBTFUL_FACTOR = 3  # of that number where it is nearer
+DOUBTFUL = 0.15  # how far from 1 a ratio has to be, and the two systems' values from overlapping, to be left at
+DOUBTFUL_FACTOR = 3  # the ordinary number of executions; else up to so many times that
 LONGEST_DOUBT = 60  # seconds for these
 INTERRUPTED = 130  # status: by Ctrl-C, after a report of what was measured until then
 NOT_BUILT = 75  # status of `run.py --unbuilt ...` if the benchmarks must be built for what is asked, which is fine
@@ -129,8 +129,9 @@ def measure_row(name, wanted, takers, procs, options, progress, results, failed)
     close = [system for system in takers if system.name in ("runnel", "go")]
     until = time.monotonic() + LONGEST_DOUBT
     for _ in range(0 if options.quick else DOUBTFUL_FACTOR * options.repeat - options.repeat):
-        ratios = [results.ratio(row.name, procs, "go") for row in wanted if row.kind == "time"]
-        if not any(ratio and abs(ratio - 1) < DOUBTFUL for ratio in ratios) or time.monotonic() > until:
+        doubtful = any(results.ratio(row.name, procs, "go") and results.doubtful(row.name, procs, "go", DOUBTFUL)
+                       for row in wanted if row.kind == "time")
+        if not doubtful or time.monotonic() > until:
             break
         progress.steps += len(close)
         measure_round(name, wanted, close, procs, options, progress, results, failed, broken)

@@ -116,12 +116,14 @@ const row rw_uncontended{"RWMutexUncontended", [](run& r) {
                            });
                          }};
 
-template <int WriteEvery, std::int64_t Load>
+template <std::int64_t WriteEvery, std::int64_t Load>
 void rw_mutex(run& r) {
   runnel::shared_mutex mu;
+  std::int64_t write_every = WriteEvery;
+  benchmark::DoNotOptimize(write_every);  // Go divides by it, as it is a parameter there
   parallel(r, [&](share& mine) {
-    for (int turn = 1; mine.next(); ++turn) {
-      if (turn % WriteEvery == 0) {
+    for (std::int64_t turn = 1; mine.next(); ++turn) {
+      if (turn % write_every == 0) {
         std::lock_guard lock(mu);
         continue;
       }

@@ -33,6 +33,29 @@ def _build(command, **options):
         raise Failure(f"{' '.join(map(str, command[:3]))} ...: {(done.stderr or done.stdout).strip()[-2000:]}")
 
 
+def go_version():
+    return subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
+
+
+def compile_go(build, source, name, command, *arguments):
+    """BUILD/bench/peers/NAME, made by `go COMMAND -o ... ARGUMENTS` in the folder `source`.
+
+    With the language version of the installed Go: an older one would bring that version's runtime settings.
+    """
+    target = build / "bench" / "peers"
+    target.mkdir(parents=True, exist_ok=True)
+    module = target / f"{name}.mod"
+    shutil.copy(source / "go.mod", module)
+    if (source / "go.sum").exists():
+        shutil.copy(source / "go.sum", target / f"{name}.sum")
+    number = re.search(r"go(\d+\.\d+)", go_version()).group(1)
+    _build(["go", "mod", "edit", f"-go={number}", module])
+    binary = target / name
+    _build(["go", command, f"-modfile={module}", "-o", binary, *arguments], cwd=source,
+           env=dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod -buildvcs=false"))
+    return binary
+
+
 def _environment(scale, **variables):
     env = dict(os.environ, **variables)
     env.pop("BENCH_SCALE", None)
@@ -109,7 +132,7 @@ class Go(Peer):
         self.binaries = {}
         for name, source in (("go", BENCH / "go"), ("gox", BENCH / "go" / "x")):
             try:
-                binary = self._compile(name, source)
+                binary = compile_go(self.build_dir, source, f"{name}.test", "test", "-c", ".")
             except Failure as failure:
                 if name == "go":
                     raise
@@ -118,21 +141,6 @@ class Go(Peer):
             for row in _run([binary, "-test.list", "."]).split():
                 self.binaries[row.removeprefix("Benchmark")] = binary
         self.rows = list(self.binaries)
-
-    def _compile(self, name, source):
-        """With the language version of the installed Go: an older one would bring that version's runtime settings."""
-        target = self.build_dir / "bench" / "peers"
-        target.mkdir(parents=True, exist_ok=True)
-        module = target / f"{name}.mod"
-        shutil.copy(source / "go.mod", module)
-        if (source / "go.sum").exists():
-            shutil.copy(source / "go.sum", target / f"{name}.sum")
-        number = re.search(r"go(\d+\.\d+)", self.version()).group(1)
-        _build(["go", "mod", "edit", f"-go={number}", module])
-        binary = target / f"{name}.test"
-        _build(["go", "test", "-c", f"-modfile={module}", "-o", binary, "."], cwd=source,
-               env=dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod -buildvcs=false"))
-        return binary
 
     def measure(self, benchmark, procs, seconds, scale):
         out = _run(
@@ -148,7 +156,7 @@ class Go(Peer):
         return values
 
     def version(self):
-        return subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout.split()[2]
+        return go_version()
 
 
 class LinePeer(Peer):

@@ -25,6 +25,14 @@ class Results:
         ours, theirs = self.median(row, procs, "runnel"), self.median(row, procs, system)
         return theirs / ours if ours and theirs else None
 
+    def doubtful(self, row, procs, system, margin):
+        """Noise may decide who is faster, whoever seems to be: the ratio is near 1, or the inner halves overlap."""
+        if abs(self.ratio(row, procs, system) - 1) < margin:
+            return True
+        ours, theirs = (sorted(self.samples[row, procs, who]) for who in ("runnel", system))
+        low, high = (ours, theirs) if statistics.median(ours) < statistics.median(theirs) else (theirs, ours)
+        return low[3 * len(low) // 4] > high[len(high) // 4]
+
     def rows(self):
         present = {row for row, _, _ in self.samples}
         return [row for row in ROWS if row.name in present]

@@ -23,7 +23,8 @@ func mapRow(b *testing.B, present int, perG func(pb *testing.PB, i int, m *sync.
 	})
 }
 
-func mapLoad(b *testing.B, hits, misses int) {
+func BenchmarkMapLoadMostlyHits(b *testing.B) {
+	const hits, misses = 1023, 1
 	mapRow(b, hits, func(pb *testing.PB, i int, m *sync.Map) {
 		for ; pb.Next(); i++ {
 			m.Load(i % (hits + misses))
@@ -31,8 +32,14 @@ func mapLoad(b *testing.B, hits, misses int) {
 	})
 }
 
-func BenchmarkMapLoadMostlyHits(b *testing.B)   { mapLoad(b, 1023, 1) }
-func BenchmarkMapLoadMostlyMisses(b *testing.B) { mapLoad(b, 1, 1023) }
+func BenchmarkMapLoadMostlyMisses(b *testing.B) {
+	const hits, misses = 1, 1023
+	mapRow(b, hits, func(pb *testing.PB, i int, m *sync.Map) {
+		for ; pb.Next(); i++ {
+			m.Load(i % (hits + misses))
+		}
+	})
+}
 
 func BenchmarkMapLoadOrStoreBalanced(b *testing.B) {
 	const hits, misses = 128, 128

@@ -5,6 +5,11 @@
 #include <utility>
 
 namespace sim {
+namespace {
+
+constexpr std::size_t next_help_from = 4;  // as in src/runtime/processor.hpp
+
+}  // namespace
 
 policy policy_named(const std::string& name) {
   // Go: every `ready` and every `go` wakes an idle processor unless one searches; run-next may be
@@ -222,9 +227,9 @@ void machine::judge_last_theft(processor& thief) {
   processor* victim = std::exchange(thief.robbed, nullptr);
   if (victim == nullptr || !policy_.shy) return;
   if (victim->help_from == 1) victim->shy_since = now_;
-  victim->help_from = now_ - thief.robbed_at < worth
-                          ? std::min(victim->help_from * 2, crowd)
-                          : std::max<std::size_t>(victim->help_from / 2, 1);
+  const bool bounced = now_ - thief.robbed_at < std::max(worth, 2 * thief.theft_took);
+  victim->help_from = bounced ? std::min(victim->help_from * 2, crowd)
+                              : std::max<std::size_t>(victim->help_from / 2, 1);
 }
 
 void machine::find_work(int who, nanoseconds spent) {
@@ -337,7 +342,8 @@ bool machine::naps_for_next(processor& thief, const processor& victim) const {
 
 bool machine::next_is_ripe(const processor& thief, const processor& victim) const {
   return policy_.next_patience >= 0 && last_round(thief) && victim.queue.empty() &&
-         victim.next != none && now_ - victim.next_since >= policy_.next_patience;
+         victim.next != none && now_ - victim.next_since >= policy_.next_patience &&
+         victim.help_from < next_help_from;
 }
 
 bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& spent) {
@@ -368,6 +374,7 @@ bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& s
   ++outcome_.steals;
   p.robbed = &victim;
   p.robbed_at = now_ + spent;
+  p.theft_took = spent;
   return true;
 }
 
