@@ -2,6 +2,7 @@
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/go_support.hpp>
 
+#include "runtime/lifecycle.hpp"
 #include "runtime/scheduler.hpp"
 #include "runtime/spawn_exit.hpp"
 
@@ -32,9 +33,12 @@ void leave_blocking() noexcept {
   goroutine* g = m->g;
   g->reason.store(wait_reason::none, std::memory_order_relaxed);
   if (m->p != nullptr) return;  // f parked, and was resumed on a machine with a processor
-  if (processor* p = runtime::take_idle_processor()) {
-    runtime::acquire_processor(m, p);
-    return;
+  // Unless exit() has begun: then it goes by the scheduler, and stops there.
+  if (!sched->stopping.load(std::memory_order_relaxed) || runtime::runs_exit()) {
+    if (processor* p = runtime::take_idle_processor()) {
+      runtime::acquire_processor(m, p);
+      return;
+    }
   }
   sched->global.push(g);
   std::atomic_thread_fence(std::memory_order_seq_cst);

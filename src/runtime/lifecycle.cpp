@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "arch/keep_errno.hpp"
 #include "arch/runtime_lock.hpp"
 #include "arch/stack.hpp"
 #include "runtime/create_machine.hpp"
@@ -56,12 +57,14 @@ constexpr int calm_looks = 8;
 constexpr int unrest_looks = 400;
 
 // Code that runs during exit may wait for goroutines: those go on when the exiting thread blocks in
-// the library, or when another one does for which it waits, which is taken to be so when it has
-// been asleep at so many looks in a row. (At one time any thread that blocked let them go on, so
-// that a main thread that happened to begin a wait while a goroutine called exit() had goroutines
-// use what static destructors had destroyed: one exit of 10000 with sixteen at once on two CPUs.)
-constexpr int needy_looks = 10;
-constexpr long needy_look_ns = 10'000'000;
+// the library, or when it has been asleep for so long while another thread waits in the library,
+// for which it is then taken to wait; longer if that wait is older than the exit, as a main
+// thread's often is. (At one time any thread that blocked let them go on, so that a main thread
+// that happened to begin a wait while a goroutine called exit() had goroutines use what static
+// destructors had destroyed: one exit of 10000 with sixteen at once on two CPUs.)
+constexpr std::int64_t needed_late_ns = 100'000'000;
+constexpr std::int64_t needed_early_ns = 1'000'000'000;
+constexpr long needed_look_ns = 10'000'000;
 
 pid_t current_tid() noexcept { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
@@ -69,7 +72,8 @@ pid_t current_tid() noexcept { return static_cast<pid_t>(syscall(SYS_gettid)); }
 template <class F>
 bool any_other_worker(F f) noexcept {
   for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
-    if (m->worker && m != current_machine() && f(*m)) return true;
+    if (m->worker && m->tid.load(std::memory_order_relaxed) != 0 && m != current_machine() && f(*m))
+      return true;
   }
   return false;
 }
@@ -97,10 +101,13 @@ void wait_for_machines() noexcept {
   int looks = 0;
   int calm = 0;
   for (backoff pace;; pace.wait()) {
+    set_attention();  // again: who saw no exit may have taken it down since
+    // Read first: who is counted in `paused` is not asleep any more, but may be when this is read.
+    const unsigned paused = sched->paused.load(std::memory_order_acquire);
     sched->lock.lock();
     const unsigned awake = sched->machines - sched->asleep;
     sched->lock.unlock();
-    if (awake <= (on_machine ? 1U : 0U) + sched->paused.load(std::memory_order_acquire)) return;
+    if (awake <= (on_machine ? 1U : 0U) + paused) return;
     const std::int64_t waited = now_ns() - began;
     if (waited < exit_patience_ns / 2) continue;
     calm = someone_starves(++looks < unrest_looks) ? 0 : calm + 1;
@@ -224,11 +231,17 @@ void begin_exit() noexcept {
   });
   wait_for_machines();
   sched->exiter.store(current_tid(), std::memory_order_release);
+  watch_blocked_threads();
+}
+
+bool runs_exit() noexcept {
+  return sched->stopping.load(std::memory_order_relaxed) &&
+         current_tid() == sched->exiter.load(std::memory_order_relaxed);
 }
 
 void pause_if_stopping() noexcept {
   if (__builtin_expect(!sched->stopping.load(std::memory_order_relaxed), 1)) return;
-  if (current_tid() == sched->exiter.load(std::memory_order_relaxed)) {
+  if (runs_exit()) {
     thaw();  // its goroutine, which called exit(), has parked in a destructor
     return;
   }
@@ -242,19 +255,29 @@ void pause_if_stopping() noexcept {
   sched->paused.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void thaw_for_exit(const std::atomic<std::uint32_t>& note) noexcept {
-  if (__builtin_expect(!sched->stopping.load(std::memory_order_relaxed), 1)) return;
-  const pid_t self = current_tid();
-  int looks = 0;
-  while (self != sched->exiter.load(std::memory_order_acquire) && looks < needy_looks) {
-    const timespec t{0, needy_look_ns};
-    nanosleep(&t, nullptr);
-    if (note.load(std::memory_order_acquire) != 0) return;
-    if (!sched->stopping.load(std::memory_order_acquire)) return;
+void thaw_for_exit() noexcept {
+  if (__builtin_expect(runs_exit(), 0)) thaw();
+}
+
+void sleep_in_exit(std::atomic<std::uint32_t>& note, std::uint32_t while_it_is,
+                   bool begun_before) noexcept {
+  const std::int64_t patience = begun_before ? needed_early_ns : needed_late_ns;
+  const keep_errno kept;
+  std::int64_t asleep_since = 0;
+  while (note.load(std::memory_order_acquire) == while_it_is &&
+         sched->stopping.load(std::memory_order_acquire)) {
+    const timespec look{0, needed_look_ns};
+    futex_wait(note, while_it_is, &look);
     const pid_t exiter = sched->exiter.load(std::memory_order_acquire);
-    looks = exiter != 0 && state_of(exiter) == thread_state::sleeps ? looks + 1 : 0;
+    const std::int64_t now = now_ns();
+    if (exiter == 0 || state_of(exiter) != thread_state::sleeps) {
+      asleep_since = 0;
+    } else if (asleep_since == 0) {
+      asleep_since = now;
+    } else if (now - asleep_since >= patience) {
+      thaw();
+    }
   }
-  thaw();
 }
 
 }  // namespace runnel::runtime

@@ -6,13 +6,20 @@
 
 namespace runnel::runtime {
 
-/// exit() has begun: machines stop at their next entry to the scheduler, for good. But if code that
-/// runs during exit (a static destructor that waits for its goroutines) blocks in the library, or
-/// waits for a plain thread that does, the machines go on.
+/// exit() has begun: machines stop at their next entry to the scheduler. They go on, and stop no
+/// more, if code that runs during exit (a static destructor that waits for its goroutines) blocks
+/// in the library, or sleeps while a plain thread does. What it waits for without sleeping, or
+/// while no thread waits in the library (a future that a goroutine would fill), never comes.
 void begin_exit() noexcept;
 
-/// Called by a plain thread that is about to block until `note` is not 0 any more. If exit() has
-/// begun, and needs what this thread waits for, the machines go on.
-void thaw_for_exit(const std::atomic<std::uint32_t>& note) noexcept;
+/// The calling thread is the one that exits, and the machines have stopped for it.
+bool runs_exit() noexcept;
+
+/// Called by a plain thread that is about to block.
+void thaw_for_exit() noexcept;
+/// Sleeps until exit() needs the machines no more stopped, or `note` changes. `begun_before`: the
+/// wait is older than the exit.
+void sleep_in_exit(std::atomic<std::uint32_t>& note, std::uint32_t while_it_is,
+                   bool begun_before) noexcept;
 
 }  // namespace runnel::runtime

@@ -256,7 +256,7 @@ bool is_runtime_thread(pid_t tid) noexcept {
 bool is_blocked_thread(pid_t tid) noexcept {
   for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
     if (m->tid.load(std::memory_order_acquire) == tid) {
-      return !m->worker && m->note.load(std::memory_order_seq_cst) == 2;
+      return !m->worker && m->note.load(std::memory_order_seq_cst) >= note_asleep;
     }
   }
   return false;
@@ -266,10 +266,20 @@ bool known_threads_blocked() noexcept {
   bool any = false;
   for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
     if (m->tid.load(std::memory_order_acquire) == 0 || m->worker) continue;
-    if (m->note.load(std::memory_order_seq_cst) != 2) return false;
+    if (m->note.load(std::memory_order_seq_cst) < note_asleep) return false;
     any = true;
   }
   return any;
+}
+
+void watch_blocked_threads() noexcept {
+  for (machine* m = first_machine(); m != nullptr; m = m->next_all) {
+    if (m->tid.load(std::memory_order_acquire) == 0 || m->worker) continue;
+    std::uint32_t asleep = note_asleep;
+    if (m->note.compare_exchange_strong(asleep, note_asleep_in_exit, std::memory_order_seq_cst)) {
+      futex_wake(m->note);
+    }
+  }
 }
 
 std::int64_t cpu_time(const machine& m) noexcept {

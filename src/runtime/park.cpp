@@ -1,9 +1,10 @@
 // The door (detail/park.hpp), for goroutines and for plain threads.
 //
-// Plain threads: `note` of the thread's record is 0 (running), 1 (readied) or 2 (asleep). ready
-// exchanges 1 in and wakes the futex only if it found 2; the sleeper goes 0 -> 2 by
-// compare-and-swap, so a ready before, during or after is seen. The record is immortal, so ready
-// may touch it although the thread may be gone by then.
+// Plain threads: `note` of the thread's record is 0 (running), 1 (readied), 2 (asleep) or 3 (asleep
+// and watching exit()). ready exchanges 1 in and wakes the futex only if it found 2 or 3; the
+// sleeper goes 0 -> 2 by compare-and-swap, so a ready before, during or after is seen. 2 -> 3 is
+// the sleeper's own step if it sees exit() then, else that of exit(), which wakes it. The record is
+// immortal, so ready may touch it although the thread may be gone by then.
 #include <runnel/detail/park.hpp>
 #include <runnel/detail/timer_node.hpp>
 
@@ -15,6 +16,7 @@
 #include "runtime/scheduler.hpp"
 #include "runtime/seed_depot.hpp"
 #include "runtime/switch_announce.hpp"
+#include "runtime/threads.hpp"
 #include "runtime/timers.hpp"
 
 namespace runnel::runtime {
@@ -22,7 +24,6 @@ namespace {
 
 constexpr std::uint32_t note_none = 0;
 constexpr std::uint32_t note_ready = 1;
-constexpr std::uint32_t note_asleep = 2;
 
 // How long a plain thread spins before it sleeps: waking it from the futex takes 17 us, so a peer
 // that answers within that time is better waited for awake.
@@ -40,8 +41,23 @@ void sleep_on(std::atomic<std::uint32_t>& note) noexcept {
 #endif
 }
 
+void sleep_until_readied(std::atomic<std::uint32_t>& note, bool during_exit) noexcept {
+  for (;;) {
+    std::uint32_t now = note.load(std::memory_order_acquire);
+    if (now == note_asleep) {
+      sleep_on(note);
+    } else if (now != note_asleep_in_exit) {
+      return;
+    } else if (sched->stopping.load(std::memory_order_acquire)) {
+      sleep_in_exit(note, note_asleep_in_exit, !during_exit);
+    } else {
+      note.compare_exchange_strong(now, note_asleep);
+    }
+  }
+}
+
 void park_thread(machine* m, detail::wait_reason reason) noexcept {
-  thaw_for_exit(m->note);
+  thaw_for_exit();
   // Not the coarse clock, which stands still while everything is asleep.
   m->wait_since.store(now_ns(), std::memory_order_relaxed);
   m->reason.store(reason, std::memory_order_relaxed);
@@ -54,15 +70,19 @@ void park_thread(machine* m, detail::wait_reason reason) noexcept {
   }
   std::uint32_t expected = note_none;
   if (m->note.compare_exchange_strong(expected, note_asleep, std::memory_order_seq_cst)) {
+    // Either this sees exit(), or that sees the note (watch_blocked_threads).
+    const bool during_exit = sched->stopping.load(std::memory_order_seq_cst);
+    expected = note_asleep;
+    if (during_exit) m->note.compare_exchange_strong(expected, note_asleep_in_exit);
     thread_fell_asleep();
-    while (m->note.load(std::memory_order_acquire) == note_asleep) sleep_on(m->note);
+    sleep_until_readied(m->note, during_exit);
   }
   m->note.store(note_none, std::memory_order_relaxed);
   m->reason.store(detail::wait_reason::none, std::memory_order_relaxed);
 }
 
 void ready_thread(machine* m) noexcept {
-  if (m->note.exchange(note_ready, std::memory_order_seq_cst) == note_asleep) futex_wake(m->note);
+  if (m->note.exchange(note_ready, std::memory_order_seq_cst) >= note_asleep) futex_wake(m->note);
 }
 
 /// The next goroutine to switch to directly; null: let the machine's own stack decide.
@@ -247,6 +267,7 @@ void yield() noexcept {
       if (p->looks_empty() && sched->global.size() == 0) return;
     }
   }
+  if (__builtin_expect(sched->stopping.load(std::memory_order_relaxed), 0) && runs_exit()) return;
   if (p == nullptr || p->push(m, g, false) == processor::pushed::refused) {
     sched->global.push(g);
     std::atomic_thread_fence(std::memory_order_seq_cst);

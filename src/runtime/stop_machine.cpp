@@ -21,7 +21,6 @@ namespace {
 void wait_for_note(machine* m) noexcept {
   while (m->note.load(std::memory_order_acquire) == 0) futex_wait(m->note, 0);
   m->note.store(0, std::memory_order_relaxed);
-  pause_if_stopping();  // not before: until it has been handed the note it counts as asleep
 }
 
 void take_handed(machine* m) noexcept {
@@ -50,9 +49,39 @@ std::int64_t publish_deadline() noexcept {
   }
 }
 
-/// m is the poller. Returns when it has been handed a processor, or has left the poller's place
-/// because something is due, with an idle processor if there was one, or because of exit(). While
-/// it is counted as asleep it does nothing for others.
+/// With the lock held: m leaves the poller's place. `polling` stays: m goes on or clears it.
+void leave_poller_locked() noexcept {
+  sched->poller.store(nullptr, std::memory_order_relaxed);
+  --sched->asleep;
+}
+
+void become_poller_locked(machine* m) noexcept {
+  ++sched->asleep;
+  sched->polling = true;
+  sched->poller_until.store(INT64_MIN, std::memory_order_relaxed);
+  sched->poller.store(m, std::memory_order_seq_cst);
+}
+
+/// m, the poller, fires what is due though every processor is busy: what becomes ready goes to the
+/// global queue, and they are told. False: exit() has begun, m is not the poller any more.
+bool fire_for_others(machine* m, std::int64_t now) noexcept {
+  coarse_now.store(now, std::memory_order_relaxed);
+  run_all_due(now);
+  set_attention();
+  sched->lock.lock();
+  const bool stopping = sched->stopping.load(std::memory_order_relaxed);
+  if (stopping) {
+    sched->polling = false;
+  } else {
+    become_poller_locked(m);
+  }
+  sched->lock.unlock();
+  return !stopping;
+}
+
+/// m is the poller. Returns when it has been handed a processor, has taken an idle one because
+/// something is due, or has left its place because of exit(). While it is counted as asleep it does
+/// nothing for others.
 void poll(machine* m) noexcept {
   deadlock_watch watch;
   for (;;) {
@@ -60,7 +89,7 @@ void poll(machine* m) noexcept {
     const std::int64_t check = watch.next_check(deadline);
     netpoll_wait(deadline < check ? deadline : check);
     const std::int64_t now = now_ns();
-    const bool late = next_deadline() <= now;
+    const bool due = next_deadline() <= now;
     sched->lock.lock();
     if (sched->poller.load(std::memory_order_relaxed) != m) {
       sched->polling = false;
@@ -69,27 +98,24 @@ void poll(machine* m) noexcept {
       return;
     }
     const bool stopping = sched->stopping.load(std::memory_order_relaxed);
-    const bool due = late && !stopping;
     if (!due && !stopping) {
       sched->lock.unlock();
       watch.woke(now);
       continue;
     }
-    processor* p = due ? take_idle_processor_locked() : nullptr;
-    sched->poller.store(nullptr, std::memory_order_relaxed);
-    sched->polling = false;
-    --sched->asleep;
+    leave_poller_locked();
+    processor* p = stopping ? nullptr : take_idle_processor_locked();
+    if (p != nullptr || stopping) sched->polling = false;
     sched->lock.unlock();
-    if (!due) return;
+    if (stopping) return;
     if (p != nullptr) {
       wake_sysmon();
       acquire_processor(m, p);
+      coarse_now.store(now, std::memory_order_relaxed);
+      run_all_due(now);
+      return;
     }
-    coarse_now.store(now, std::memory_order_relaxed);
-    run_all_due(now);
-    // Every processor is busy: what became ready is in the global queue, and they are told.
-    if (p == nullptr) set_attention();
-    return;
+    if (!fire_for_others(m, now)) return;
   }
 }
 
@@ -101,15 +127,13 @@ void stop_machine(machine* m) noexcept {
     sched->searching.fetch_sub(1, std::memory_order_seq_cst);
   }
   sched->lock.lock();
-  ++sched->asleep;
   if (!sched->polling) {
-    sched->polling = true;
-    sched->poller_until.store(INT64_MIN, std::memory_order_relaxed);
-    sched->poller.store(m, std::memory_order_seq_cst);
+    become_poller_locked(m);
     sched->lock.unlock();
     poll(m);
     return;
   }
+  ++sched->asleep;
   m->next_idle = sched->idle_m;
   sched->idle_m = m;
   const bool last = sched->asleep == sched->machines;
@@ -126,6 +150,7 @@ void stop_machine(machine* m) noexcept {
 }
 
 void stop_locked_machine(machine* m) noexcept {
+  pause_if_stopping();
   if (m->p != nullptr) hand_off(release_processor(m));
   sched->lock.lock();
   if (m->handed_g == nullptr) {
@@ -141,6 +166,7 @@ void stop_locked_machine(machine* m) noexcept {
   }
   wait_for_note(m);
   take_handed(m);
+  pause_if_stopping();
 }
 
 }  // namespace runnel::runtime

@@ -22,6 +22,12 @@ bool is_blocked_thread(pid_t tid) noexcept;
 /// At least one plain thread is asleep in the library, and none that ever used it is awake.
 bool known_threads_blocked() noexcept;
 
+/// What a plain thread's note is while it sleeps in the library, and while exit() is under way.
+inline constexpr std::uint32_t note_asleep = 2;
+inline constexpr std::uint32_t note_asleep_in_exit = 3;
+/// Lets all plain threads that sleep in the library watch exit().
+void watch_blocked_threads() noexcept;
+
 /// CPU time that a worker's thread has used, in nanoseconds; 0: it cannot be told.
 std::int64_t cpu_time(const machine& m) noexcept;
 

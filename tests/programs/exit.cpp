@@ -244,19 +244,77 @@ int exit_joins_a_thread_that_blocks() {
   return 0;
 }
 
-int exit_from_goroutine_that_parks_in_a_destructor() {
-  struct user {
-    ~user() {
-      const chan<int> c;
-      runnel::go([c] { c.send(1); });
-      std::printf("received %d\n", *c.recv());
+// The same with one that waits since before the exit.
+int exit_joins_a_thread_that_is_blocked() {
+  struct service {
+    ~service() {
+      thread.join();
+      std::puts("joined");
     }
+    std::atomic<bool> ending{false};
+    std::thread thread{[this] {
+      ending.wait(false);
+      const chan<int> done;
+      runnel::go([done] {
+        runnel::sleep_for(100ms);
+        done.send(1);
+      });
+      std::printf("received %d\n", *done.recv());
+    }};
   };
-  static const user u;
+  static service s;
+  begin_yielders();
+  s.ending = true;
+  s.ending.notify_one();
+  std::this_thread::sleep_for(20ms);
+  return 0;
+}
+
+struct parks_at_its_end {
+  ~parks_at_its_end() {
+    const chan<int> c;
+    runnel::go([c] { c.send(1); });
+    std::printf("received %d\n", *c.recv());
+  }
+};
+
+int exit_from_goroutine_that_parks_in_a_destructor() {
+  static const parks_at_its_end user;
   begin_yielders();
   runnel::go([] { std::exit(7); });
   runnel::sleep_for(1h);
   return 1;
+}
+
+int exit_from_locked_goroutine_that_parks_in_a_destructor() {
+  static const parks_at_its_end user;
+  begin_yielders();
+  runnel::go([] {
+    runnel::this_goroutine::lock_os_thread();
+    std::exit(7);
+  });
+  runnel::sleep_for(1h);
+  return 1;
+}
+
+// Who comes back from a blocking call while static destructors run does not go on.
+int exit_while_blocking_calls_end() {
+  static std::atomic<bool> gone{false};
+  struct shared {
+    ~shared() {
+      gone = true;
+      std::this_thread::sleep_for(60ms);
+    }
+  };
+  static const shared object;
+  for (int i = 0; i < 4; ++i) {
+    runnel::go([] {
+      while (!gone) runnel::blocking([] { std::this_thread::sleep_for(20ms); });
+      std::puts("used after its destruction");
+    });
+  }
+  runnel::sleep_for(30ms);
+  return 0;
 }
 
 int exit_with_plain_threads() {
@@ -291,8 +349,12 @@ int main(int argc, char** argv) {
       {"library_in_static_destructors", library_in_static_destructors},
       {"exit_while_main_begins_a_wait", exit_while_main_begins_a_wait},
       {"exit_joins_a_thread_that_blocks", exit_joins_a_thread_that_blocks},
+      {"exit_joins_a_thread_that_is_blocked", exit_joins_a_thread_that_is_blocked},
       {"exit_from_goroutine_that_parks_in_a_destructor",
        exit_from_goroutine_that_parks_in_a_destructor},
+      {"exit_from_locked_goroutine_that_parks_in_a_destructor",
+       exit_from_locked_goroutine_that_parks_in_a_destructor},
+      {"exit_while_blocking_calls_end", exit_while_blocking_calls_end},
       {"exit_with_plain_threads", exit_with_plain_threads},
       {"exit_at_once", exit_at_once},
       {"exit_makes_no_machines", exit_makes_no_machines},
