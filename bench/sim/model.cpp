@@ -222,12 +222,14 @@ std::size_t machine::help_from(processor& p) const {
 
 /// The thief is out of work: what it stole last was worth it, or not.
 void machine::judge_last_theft(processor& thief) {
-  constexpr nanoseconds worth = 20e3;
+  constexpr nanoseconds shortest_worth = 20e3;
+  constexpr nanoseconds longest_worth = 200e3;
   constexpr std::size_t crowd = 128;
   processor* victim = std::exchange(thief.robbed, nullptr);
   if (victim == nullptr || !policy_.shy) return;
   if (victim->help_from == 1) victim->shy_since = now_;
-  const bool bounced = now_ - thief.robbed_at < std::max(worth, 2 * thief.theft_took);
+  const bool bounced =
+      now_ - thief.robbed_at < std::clamp(2 * thief.theft_cost, shortest_worth, longest_worth);
   victim->help_from = bounced ? std::min(victim->help_from * 2, crowd)
                               : std::max<std::size_t>(victim->help_from / 2, 1);
 }
@@ -262,6 +264,7 @@ void machine::find_work(int who, nanoseconds spent) {
     return;
   }
   p.current = none;
+  judge_last_theft(p);
   const int busy = static_cast<int>(procs_.size()) - asleep_;
   if (2 * searching_ < busy) {
     ++searching_;
@@ -273,7 +276,6 @@ void machine::find_work(int who, nanoseconds spent) {
 
 void machine::start_search(int who) {
   processor& p = procs_[static_cast<std::size_t>(who)];
-  judge_last_theft(p);
   p.now = state::searching;
   p.rounds = 0;
   p.search_until = now_ + policy_.search_time;
@@ -374,7 +376,7 @@ bool machine::steal(int who, processor& victim, std::uint32_t& g, nanoseconds& s
   ++outcome_.steals;
   p.robbed = &victim;
   p.robbed_at = now_ + spent;
-  p.theft_took = spent;
+  p.theft_cost = spent * std::max(static_cast<double>(procs_.size()) - asleep_ - 1, 1.0);
   return true;
 }
 

@@ -107,7 +107,7 @@ class machine {
     nanoseconds shy_since = 0;
     processor* robbed = nullptr;  // last, and when
     nanoseconds robbed_at = 0;
-    nanoseconds theft_took = 0;
+    nanoseconds theft_cost = 0;  // its own time, for each processor that it interrupted
     nanoseconds search_until = 0;
     nanoseconds delay = 0;  // owed for interruptions
     nanoseconds busy = 0;

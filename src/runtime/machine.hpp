@@ -57,7 +57,7 @@ struct alignas(detail::cache_line) machine : detail::thread {
   // Whom it last stole from, and when, until it has run out of work again. Its own.
   processor* robbed = nullptr;
   std::int64_t robbed_at = 0;
-  std::int64_t theft_took = 0;
+  std::int64_t theft_cost = 0;
   std::int64_t cpu_at_exit = 0;  // what its thread had used when exit began; the one who exits's
   std::int64_t used_since_exit = 0;  // at his last look
   std::uint32_t random = 0x9e3779b9;

@@ -57,6 +57,12 @@ class Model(unittest.TestCase):
                 one, two = (outcome(policy, procs, program, 10_000, **LATE)["ns_per_op"] for procs in (1, 2))
                 self.assertGreater(one / two, 1.8)
 
+    def test_dear_barriers_do_not_make_more_processors_slower(self):
+        for program, procs in itertools.product(("burst", "tree", "calls"), (2, 4, 8)):
+            with self.subTest(program=program, procs=procs):
+                one, more = (outcome("runnel", n, program, 1000, **SOON)["ns_per_op"] for n in (1, procs))
+                self.assertGreater(one / more, 1.3)
+
     def test_unknown_names_are_refused(self):
         for arguments, text in ((("no", 1, "burst", 0), "no policy is called no"), (("go", 1, "no", 0), "no program is called no"),
                                 (("go", 1, "burst", 0, "no=1"), "no cost is called no=1"), (("go", 0, "burst", 0), "PROCS")):
