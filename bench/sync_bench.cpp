@@ -119,8 +119,8 @@ const row rw_uncontended{"RWMutexUncontended", [](run& r) {
 template <std::int64_t WriteEvery, std::int64_t Load>
 void rw_mutex(run& r) {
   runnel::shared_mutex mu;
-  std::int64_t write_every = WriteEvery;
-  benchmark::DoNotOptimize(write_every);  // Go divides by it, as it is a parameter there
+  const volatile std::int64_t parameter = WriteEvery;  // Go's rows divide by one
+  const std::int64_t write_every = parameter;
   parallel(r, [&](share& mine) {
     for (std::int64_t turn = 1; mine.next(); ++turn) {
       if (turn % write_every == 0) {
