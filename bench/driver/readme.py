@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from driver.report import number, targets, times
+from driver.report import TITLES, number, targets, times
 from driver.results import summarize
 from driver.rows import ROWS
 
@@ -46,9 +46,26 @@ def block(results, compile_cost):
     missed = [f"{what} ({measured}, wanted {target})" for what, target, measured, met in targets(results) if not met]
     if missed:
         lines.append(f"- Targets not met: {'; '.join(missed)}.")
+    for system in results.systems():
+        if system not in ("runnel", "go"):
+            lines += ahead(results, system)
     if compile_cost:
         lines.append(f"- {compile_cost}")
     return "\n".join(lines)
+
+
+def ahead(results, system):
+    """In which rows a peer other than Go takes less than we do."""
+    cells = []
+    shared = 0
+    for row in results.rows():
+        ratios = [(procs, results.ratio(row.name, procs, system)) for procs in results.procs()]
+        ratios = [(procs, ratio) for procs, ratio in ratios if ratio]
+        shared += len(ratios)
+        cells += [f"{row.name} at {procs} P ({times(ratio)})" for procs, ratio in ratios if ratio < 1.0]
+    if not cells:
+        return []
+    return [f"- {TITLES[system]} takes less than runnel in {len(cells)} of {shared}: {', '.join(cells)}."]
 
 
 def update(readme: Path, text):
