@@ -136,8 +136,9 @@ def summary_line(results):
     for procs in results.procs():
         found = summarize(results, procs)
         if found:
-            parts.append(f"{procs} P: geometric mean {found.every:.2f} over {found.every_rows} rows, "
-                         f"{found.unbounded:.2f} over the {found.unbounded_rows} not bounded, "
+            unbounded = (f"{found.unbounded:.2f} over the {found.unbounded_rows} not bounded, "
+                         if found.unbounded_rows else "")
+            parts.append(f"{procs} P: geometric mean {found.every:.2f} over {found.every_rows} rows, {unbounded}"
                          f"worst {found.worst:.2f} ({found.worst_row})")
     return "\n".join(parts)
 
