@@ -115,7 +115,7 @@ bool current(goroutine_view& g, thread_view& t) {
 
 bool freeze() noexcept {
   if (sched == nullptr) return true;
-  if (sched->frozen.exchange(true, std::memory_order_acq_rel)) return false;
+  if (sched->frozen.exchange(true, std::memory_order_seq_cst)) return false;
   sched->stopping.store(true, std::memory_order_seq_cst);
   set_attention();
   return true;

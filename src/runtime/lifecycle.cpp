@@ -115,14 +115,20 @@ void wait_for_machines() noexcept {
   }
 }
 
-/// Lets everybody go on.
+/// Lets everybody go on, unless a fatal report is being written, which ends the process. (One that
+/// begins meanwhile is seen by the second look: it raises `frozen` before `stopping`.)
 void thaw() noexcept {
-  if (sched->frozen.load(std::memory_order_acquire)) {
-    for (;;) pause();  // a fatal report is being written; it ends the process
+  if (!sched->frozen.load(std::memory_order_seq_cst)) {
+    sched->stopping.store(false, std::memory_order_seq_cst);
+    if (!sched->frozen.load(std::memory_order_seq_cst)) {
+      sched->stop_word.fetch_add(1, std::memory_order_release);
+      futex_wake(sched->stop_word, INT_MAX);
+      return;
+    }
+    sched->stopping.store(true, std::memory_order_seq_cst);
+    set_attention();
   }
-  sched->stopping.store(false, std::memory_order_release);
-  sched->stop_word.fetch_add(1, std::memory_order_release);
-  futex_wake(sched->stop_word, INT_MAX);
+  for (;;) pause();
 }
 
 void at_exit() { begin_exit(); }
