@@ -15,14 +15,16 @@ policy policy_named(const std::string& name) {
   // Go: every `ready` and every `go` wakes an idle processor unless one searches; run-next may be
   // stolen in the last of four rounds, if it is still the same after a nap (usleep(3)). Whoever
   // stops searching wakes the next searcher.
-  if (name == "go") return {name, true, 0, true, 4, 0, true, false, 61, false, false};
-  // tokio: the LIFO slot wakes nobody and is never stolen; one round, then the worker parks.
-  if (name == "tokio") return {name, false, -1, false, 1, 0, true, false, 61, false, false};
+  if (name == "go") return {name, true, 0, true, false, 0, 4, 0, true, false, 61, false, false};
+  // tokio: the LIFO slot wakes nobody, is never stolen and is used three times in a row; one round,
+  // then the worker parks.
+  if (name == "tokio")
+    return {name, false, -1, false, false, 3, 1, 0, true, false, 61, false, false};
   // runnel: run-next wakes nobody and is safe while its processor makes progress; 50 us of search;
   // a searcher that found work wakes another only if it left some; the thief pays a barrier, the
   // owner of a queue no locked instruction; what did not fit into a queue is taken newest first;
   // short thefts make shy.
-  const policy ours{name, false, 20000, false, 0, 50000, false, true, 61, true, true};
+  const policy ours{name, false, 20000, false, true, 64, 0, 50000, false, true, 61, true, true};
   if (name == "runnel") return ours;
   // What-ifs: whoever found work wakes the next searcher, as in Go; queues whose owner takes by
   // compare-and-swap, so that no thief needs a barrier; a global queue that is first in, first out.
@@ -172,7 +174,8 @@ nanoseconds machine::enqueue(int who, std::uint32_t g, bool as_next) {
     }
     p.queue.push_back(g);
   }
-  if ((queued && p.queue.size() >= help_from(p)) || policy_.next_wakes) spent += wake_one();
+  const bool tells = queued || (policy_.next_tells && !p.queue.empty());
+  if ((tells && p.queue.size() >= help_from(p)) || policy_.next_wakes) spent += wake_one();
   return spent;
 }
 
@@ -248,9 +251,11 @@ void machine::find_work(int who, nanoseconds spent) {
       g = global_.front();
       global_.pop_front();
     }
-  } else if (p.next != none) {
+  } else if (p.next != none &&
+             (policy_.next_streak == 0 || p.queue.empty() || ++p.streak < policy_.next_streak)) {
     std::swap(g, p.next);
   } else if (!p.queue.empty()) {
+    p.streak = 0;
     g = p.queue.front();
     p.queue.pop_front();
   } else if (!global_.empty()) {

@@ -39,6 +39,8 @@ struct policy {
   bool next_wakes;            // does filling an empty run-next slot wake an idle processor?
   nanoseconds next_patience;  // how long run-next is safe from thieves; below zero: for ever
   bool next_nap;              // a thief naps before it takes what it saw in a run-next slot
+  bool next_tells;            // does filling it wake one if others wait in the queue already?
+  int next_streak;            // so many from run-next in a row while others wait; 0: for ever
   int search_rounds;          // rounds over all victims before sleeping; 0: by time
   nanoseconds search_time;
   bool found_wakes;     // does a searcher that found work always wake the next one; else only if it
@@ -96,6 +98,7 @@ class machine {
     std::deque<std::uint32_t> queue;
     std::uint32_t next = none;
     nanoseconds next_since = 0;
+    int streak = 0;  // taken from run-next in a row
     std::uint32_t current = none;
     step doing;
     int picks = 0;
