@@ -2,12 +2,13 @@
 // time-out, all others on a futex. An idle runtime makes no system call at all.
 //
 // Invariant: whoever takes a machine out of idle_m or out of `poller` does so under the scheduler's
-// lock, has given it `handed` by then, and counts it out of `asleep`, or does so for itself. Nobody
-// counts as asleep and as paused by exit() at once: exit() goes on when the two make up all. (When
-// the poller did, woken by a timer, static destructors ran while one machine was still at work: one
-// exit of 15000 with sixteen at once on two CPUs.) There is no new poller before
-// the last one has left the wait (`polling`): an interrupt wakes one waiter, and must not be taken
-// from the machine it was meant for.
+// lock, has given it `handed` by then, and counts it out of `asleep`, or does so for itself. There
+// is no new poller before the last one has left the wait (`polling`): an interrupt wakes one
+// waiter, and must not be taken from the machine it was meant for.
+//
+// Nobody counts as asleep and as paused by exit() at once: exit() goes on when the two make up all.
+// (When the poller did, woken by a timer, static destructors ran while one machine was still at
+// work.)
 #include "runtime/deadlock.hpp"
 #include "runtime/futex.hpp"
 #include "runtime/lifecycle.hpp"

@@ -58,6 +58,15 @@ void begin_crowd() {
   while (started < 30) runnel::sleep_for(1ms);
 }
 
+// What nobody may use once it is gone; its destruction takes a while, for those who do to be seen.
+std::atomic<bool> gone{false};
+struct guarded {
+  ~guarded() {
+    gone = true;
+    std::this_thread::sleep_for(60ms);
+  }
+};
+
 // Users of nothing that static destructors destroy.
 void begin_yielders() {
   for (int i = 0; i < 4; ++i) {
@@ -149,14 +158,7 @@ int exit_makes_no_machines() {
 // Static destructors run when everybody has come by the scheduler, as long as that takes no more
 // than 10 ms of computing; the poller, which timers wake meanwhile, is not to be counted twice.
 int exit_waits_for_who_computes() {
-  static std::atomic<bool> gone{false};
-  struct shared {
-    ~shared() {
-      gone = true;
-      std::this_thread::sleep_for(30ms);
-    }
-  };
-  static const shared object;  // before the runtime starts, so that it goes after that has stopped
+  static const guarded object;  // before the runtime starts, so that it goes after that has stopped
   for (int i = 0; i < 4; ++i) {
     runnel::go([] {
       for (;;) runnel::sleep_for(100us);
@@ -196,14 +198,7 @@ int library_in_static_destructors() {
 // A thread that merely happens to block does not set the machines going again. (Main computes most
 // of the time, so that the exit begins while it does.)
 int exit_while_main_begins_a_wait() {
-  static std::atomic<bool> gone{false};
-  struct shared {
-    ~shared() {
-      gone = true;
-      std::this_thread::sleep_for(30ms);
-    }
-  };
-  static const shared object;
+  static const guarded object;
   for (int i = 0; i < 4; ++i) {
     runnel::go([] {
       while (!gone) runnel::yield();
@@ -223,90 +218,71 @@ int exit_while_main_begins_a_wait() {
 }
 
 // A destructor waits for a thread that waits for a goroutine.
+struct service {
+  ~service() {
+    begin();
+    thread.join();
+    std::puts("joined");
+  }
+  void begin() {
+    begun = true;
+    begun.notify_one();
+  }
+  std::atomic<bool> begun{false};
+  std::thread thread{[this] {
+    begun.wait(false);
+    const chan<int> done;
+    runnel::go([done] {
+      runnel::sleep_for(100ms);
+      done.send(1);
+    });
+    std::printf("received %d\n", *done.recv());
+  }};
+};
+
 int exit_joins_a_thread_that_blocks() {
-  struct service {
-    ~service() {
-      ending = true;
-      ending.notify_one();
-      thread.join();
-      std::puts("joined");
-    }
-    std::atomic<bool> ending{false};
-    std::thread thread{[this] {
-      ending.wait(false);
-      const chan<int> done;
-      runnel::go([done] { done.send(1); });
-      std::printf("received %d\n", *done.recv());
-    }};
-  };
   static service s;  // before the runtime starts, so that it goes after that has stopped
   begin_yielders();
   return 0;
 }
 
-// The same with one that waits since before the exit.
 int exit_joins_a_thread_that_is_blocked() {
-  struct service {
-    ~service() {
-      thread.join();
-      std::puts("joined");
-    }
-    std::atomic<bool> ending{false};
-    std::thread thread{[this] {
-      ending.wait(false);
-      const chan<int> done;
-      runnel::go([done] {
-        runnel::sleep_for(100ms);
-        done.send(1);
-      });
-      std::printf("received %d\n", *done.recv());
-    }};
-  };
   static service s;
   begin_yielders();
-  s.ending = true;
-  s.ending.notify_one();
+  s.begin();
   std::this_thread::sleep_for(20ms);
   return 0;
 }
 
-struct parks_at_its_end {
-  ~parks_at_its_end() {
-    const chan<int> c;
-    runnel::go([c] { c.send(1); });
-    std::printf("received %d\n", *c.recv());
-  }
-};
-
-int exit_from_goroutine_that_parks_in_a_destructor() {
-  static const parks_at_its_end user;
+int exit_and_park_in_a_destructor(bool locked) {
+  struct parks {
+    ~parks() {
+      const chan<int> c;
+      runnel::go([c] { c.send(1); });
+      std::printf("received %d\n", *c.recv());
+    }
+  };
+  static const parks object;
   begin_yielders();
-  runnel::go([] { std::exit(7); });
-  runnel::sleep_for(1h);
-  return 1;
-}
-
-int exit_from_locked_goroutine_that_parks_in_a_destructor() {
-  static const parks_at_its_end user;
-  begin_yielders();
-  runnel::go([] {
-    runnel::this_goroutine::lock_os_thread();
+  runnel::go([locked] {
+    if (locked) runnel::this_goroutine::lock_os_thread();
     std::exit(7);
   });
   runnel::sleep_for(1h);
   return 1;
 }
 
+int exit_from_goroutine_that_parks_in_a_destructor() {
+  return exit_and_park_in_a_destructor(false);
+}
+
+int exit_from_locked_goroutine_that_parks_in_a_destructor() {
+  return exit_and_park_in_a_destructor(true);
+}
+
 // Who comes back from a blocking call while static destructors run does not go on.
 int exit_while_blocking_calls_end() {
-  static std::atomic<bool> gone{false};
-  struct shared {
-    ~shared() {
-      gone = true;
-      std::this_thread::sleep_for(60ms);
-    }
-  };
-  static const shared object;
+  static const guarded object;
   for (int i = 0; i < 4; ++i) {
     runnel::go([] {
       while (!gone) runnel::blocking([] { std::this_thread::sleep_for(20ms); });
