@@ -1,14 +1,20 @@
 //! Threads with crossbeam's channels. The driver binds the process to as many processors as the row is to have.
 
-use crate::harness::{Body, Sample};
-use crossbeam_channel::{bounded, never, select, Receiver, Sender};
-use std::sync::atomic::{AtomicI64, Ordering};
+use crate::harness::{scaled, Row, Sample};
+use crossbeam_channel::{after, bounded, never, select, tick, Receiver, Sender};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::scope;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-pub fn rows() -> Vec<(&'static str, Body)> {
+pub fn rows() -> Vec<Row> {
     vec![
-        ("MakeChanInt", make_chan),
+        ("MakeChanByte", make_chan::<u8>),
+        ("MakeChanInt", make_chan::<i64>),
+        ("MakeChanPtr", make_chan::<&'static u8>),
+        ("MakeChanStruct0", make_chan::<()>),
+        ("MakeChanStruct32", make_chan::<[i64; 4]>),
+        ("MakeChanStruct40", make_chan::<[i64; 5]>),
         ("ChanNonblocking", nonblocking),
         ("ChanUncontended", uncontended),
         ("ChanContended", contended),
@@ -24,7 +30,11 @@ pub fn rows() -> Vec<(&'static str, Body)> {
         ("ChanCreation", creation),
         ("ChanSem", semaphore),
         ("ChanClosed", closed),
+        ("After", timer_after),
+        ("Ticker", ticker),
+        ("ThreadRing503", thread_ring),
         ("PingPong", ping_pong),
+        ("PrimeSieve", prime_sieve),
         ("WorkerPool", worker_pool),
         ("Pipeline3", pipeline),
         ("FanInSelect", fan_in),
@@ -35,17 +45,18 @@ pub fn rows() -> Vec<(&'static str, Body)> {
 fn parallel(procs: usize, n: u64, body: impl Fn(u64) + Sync) -> Sample {
     let start = Instant::now();
     scope(|s| {
-        for _ in 0..procs {
-            s.spawn(|| body(n / procs as u64));
+        let (body, all) = (&body, procs as u64);
+        for i in 0..all {
+            s.spawn(move || body((n + i) / all));
         }
     });
     Sample::since(start)
 }
 
-fn make_chan(_: usize, n: u64) -> Sample {
+fn make_chan<T>(_: usize, n: u64) -> Sample {
     let start = Instant::now();
     for _ in 0..n {
-        std::hint::black_box(bounded::<i64>(8));
+        black_box(bounded::<T>(8));
     }
     Sample::since(start)
 }
@@ -54,7 +65,7 @@ fn nonblocking(procs: usize, n: u64) -> Sample {
     let (_sender, receiver) = bounded::<i64>(0);
     parallel(procs, n, |share| {
         for _ in 0..share {
-            let _ = std::hint::black_box(receiver.try_recv());
+            let _ = black_box(receiver.try_recv());
         }
     })
 }
@@ -244,6 +255,56 @@ fn closed(procs: usize, n: u64) -> Sample {
     })
 }
 
+/// Runs the body in parallel while 32768 timers per processor are pending, which here are but values.
+fn among_timers(procs: usize, n: u64, body: impl Fn(u64) + Sync) -> Sample {
+    let _pending: Vec<_> = (0..procs << 15).map(|_| after(Duration::from_secs(3600))).collect();
+    parallel(procs, n, body)
+}
+
+fn timer_after(procs: usize, n: u64) -> Sample {
+    among_timers(procs, n, |share| {
+        for _ in 0..share {
+            after(Duration::from_nanos(1)).recv().unwrap();
+        }
+    })
+}
+
+fn ticker(procs: usize, n: u64) -> Sample {
+    among_timers(procs, n, |share| {
+        let ticks = tick(Duration::from_nanos(1));
+        for _ in 0..share {
+            ticks.recv().unwrap();
+        }
+    })
+}
+
+fn thread_ring(_: usize, n: u64) -> Sample {
+    const RING: usize = 503;
+    let (mut outputs, inputs): (Vec<_>, Vec<_>) = (0..RING).map(|_| bounded::<u64>(0)).unzip();
+    let first = outputs[0].clone();
+    outputs.rotate_left(1);
+    let (done, finished) = bounded(1);
+    scope(move |s| {
+        for (input, output) in inputs.into_iter().zip(outputs) {
+            let done = done.clone();
+            s.spawn(move || {
+                // Whoever ends drops the only sender to the next one, which ends too.
+                for token in input {
+                    if token == 0 {
+                        done.send(()).unwrap();
+                        break;
+                    }
+                    output.send(token - 1).unwrap();
+                }
+            });
+        }
+        let start = Instant::now();
+        first.send(n).unwrap();
+        finished.recv().unwrap();
+        Sample::since(start)
+    })
+}
+
 fn ping_pong(_: usize, n: u64) -> Sample {
     let (ping, pinged) = bounded::<u64>(0);
     let (pong, ponged) = bounded::<u64>(0);
@@ -262,6 +323,44 @@ fn ping_pong(_: usize, n: u64) -> Sample {
         drop(ping);
         assert_eq!(v, n / 2 + 1);
     });
+    Sample::since(start)
+}
+
+fn prime_sieve(_: usize, n: u64) -> Sample {
+    const END: u64 = 2_147_483_647;
+    let primes = scaled(1000);
+    let start = Instant::now();
+    for _ in 0..n {
+        let stop = AtomicBool::new(false);
+        scope(|s| {
+            let (source, mut input) = bounded::<u64>(0);
+            s.spawn(|| {
+                let source = source;
+                let mut v = 2;
+                while !stop.load(Ordering::Relaxed) {
+                    source.send(v).unwrap();
+                    v += 1;
+                }
+                source.send(END).unwrap();
+            });
+            let mut prime = 0;
+            for _ in 0..primes {
+                prime = input.recv().unwrap();
+                let (output, next) = bounded(0);
+                s.spawn(move || {
+                    for v in input {
+                        if v % prime != 0 {
+                            output.send(v).unwrap();
+                        }
+                    }
+                });
+                input = next;
+            }
+            stop.store(true, Ordering::Relaxed);
+            while input.recv().unwrap() != END {}
+            assert!(primes != 1000 || prime == 7919);
+        });
+    }
     Sample::since(start)
 }
 
@@ -305,7 +404,7 @@ fn pipeline(_: usize, n: u64) -> Sample {
                 square.send(v.wrapping_mul(v)).unwrap();
             }
         });
-        std::hint::black_box(squares.iter().fold(0u64, |sum, v| sum.wrapping_add(v)));
+        black_box(squares.iter().fold(0u64, |sum, v| sum.wrapping_add(v)));
     });
     Sample::since(start)
 }
@@ -342,7 +441,7 @@ fn fan_in(_: usize, n: u64) -> Sample {
                 Err(_) => inputs[which] = never(),
             }
         }
-        std::hint::black_box(sum);
+        black_box(sum);
     });
     Sample::since(start)
 }

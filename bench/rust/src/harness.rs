@@ -20,8 +20,10 @@ impl Sample {
     }
 }
 
-/// A row: the number of processors, the number of operations.
+/// What a row does on that many processors: that many operations.
 pub type Body = fn(usize, u64) -> Sample;
+
+pub type Row = (&'static str, Body);
 
 pub fn measure(name: &str, procs: usize, seconds: f64, body: Body) {
     let mut n: u64 = 1;
@@ -52,6 +54,17 @@ pub fn resident_bytes() -> f64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: f64 = text.split(' ').nth(1).and_then(|v| v.parse().ok()).unwrap_or(0.0);
     pages * 4096.0
+}
+
+/// Voluntary context switches of all threads of this process since their start: an idle process makes none.
+pub fn thread_switches() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let switches = |path: std::path::PathBuf| -> Option<u64> {
+        let text = std::fs::read_to_string(path.join("status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    tasks.flatten().filter_map(|task| switches(task.path())).sum()
 }
 
 /// The same small generator in every language here, so that none pays for a better one.
