@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <runnel/detail/cache_line.hpp>
 #include <runnel/detail/chan_core.hpp>
 
 #include "chan/race_tokens.hpp"
@@ -55,8 +56,20 @@ RUNNEL_INLINE void finish_peer(chan_waiter& w, bool made) noexcept {
   if (!made) w.slot = nullptr;
 }
 
+/// Whoever is about to be made ready has not run for a while, and will go on two cache lines below
+/// its waiter, where park's frame is, and return through the one above. The waiter's own is missed
+/// first, so that these arrive with it. (ThreadRing503, one processor, with the line that `ready`
+/// asks for: 78 -> 71 ns, medians of 15; more lines brought no more.)
+RUNNEL_INLINE void prefetch_around(const waiter* w) noexcept {
+  const auto here = reinterpret_cast<std::uintptr_t>(w);
+  __builtin_prefetch(reinterpret_cast<const void*>(here - 2 * cache_line));
+  __builtin_prefetch(reinterpret_cast<const void*>(here + cache_line));
+}
+
 /// Every waiter of a channel's queues is one.
 RUNNEL_INLINE chan_waiter* pop(wait_queue& queue) noexcept {
+  if (queue.empty()) return nullptr;
+  prefetch_around(queue.front());
   return static_cast<chan_waiter*>(queue.pop());
 }
 

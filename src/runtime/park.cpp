@@ -146,10 +146,18 @@ RUNNEL_INLINE void switch_from(machine* m, goroutine* g, goroutine* next) noexce
 
 }  // namespace
 
-void switch_away(machine* m, goroutine* g) noexcept {
+namespace {
+
+/// switch_away, inlined into park: a call between the two saved all registers once more, which is a
+/// cache line and a half of every parked stack. (ThreadRing503, one processor: 79 -> 75 ns.)
+RUNNEL_INLINE void switch_to_next(machine* m, goroutine* g) noexcept {
   goroutine* next = g->locked_to == nullptr ? next_local(m) : nullptr;
   if (next != g) switch_from(m, g, next);
 }
+
+}  // namespace
+
+void switch_away(machine* m, goroutine* g) noexcept { switch_to_next(m, g); }
 
 void finish_goroutine(machine* m, goroutine* g) noexcept {
   *m->eh = {};
@@ -170,15 +178,24 @@ namespace runnel::detail {
 using namespace runnel::runtime;  // NOLINT(google-build-using-namespace): this file is its other
                                   // half half
 
-void park(wait_reason reason) noexcept {
+namespace {
+
+[[gnu::noinline]] void park_plain_thread(wait_reason reason) noexcept {
   machine* m = current_machine();
   if (m == nullptr) m = static_cast<machine*>(attach_thread());
-  goroutine* g = m->g;
-  if (g == nullptr) return park_thread(m, reason);
+  park_thread(m, reason);
+}
+
+}  // namespace
+
+void park(wait_reason reason) noexcept {
+  machine* m = current_machine();
+  goroutine* g = m == nullptr ? nullptr : m->g;
+  if (__builtin_expect(g == nullptr, 0)) return park_plain_thread(reason);
   g->wait_since.store(coarse_now.load(std::memory_order_relaxed), std::memory_order_relaxed);
   g->reason.store(reason, std::memory_order_relaxed);
   if (m->p != nullptr) m->p->parked.add();
-  switch_away(m, g);
+  switch_to_next(m, g);
   g->reason.store(wait_reason::none, std::memory_order_relaxed);
 }
 
@@ -188,6 +205,7 @@ void ready(parker* who) noexcept {
     return;
   }
   auto* g = static_cast<goroutine*>(who);
+  __builtin_prefetch(&g->wait_since);  // and locked_to, which decide whether it may be entered
   g->reason.store(wait_reason::none, std::memory_order_relaxed);
   enqueue(current_machine(), g, true);
 }
