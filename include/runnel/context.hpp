@@ -232,9 +232,9 @@ struct context_access {
   static context adopt(context_node* node) noexcept { return context(node); }
   static cancel_func adopt_cancel(scope_node* node) noexcept { return cancel_func(node); }
   static stop_func adopt_stop(context_function* f) noexcept { return stop_func(f); }
-  /// Two handles to a new scope: its context and what cancels it.
+  /// Two handles to a new scope, which nobody else knows yet: its context and what cancels it.
   static cancelable handles(scope_node* node) noexcept {
-    node->retain();
+    node->refs.store(2, std::memory_order_relaxed);
     return {adopt(node), adopt_cancel(node)};
   }
 };

@@ -59,8 +59,9 @@ void cancel_func::cancel_and_release() noexcept {
 
 cancelable with_cancel(const context& parent) {
   auto* node = new detail::scope_node(access::node(parent));
+  cancelable result = access::handles(node);
   detail::attach_scope(*node);
-  return access::handles(node);
+  return result;
 }
 
 cancelable detail::make_deadline(const context& parent, steady_time t, steady_time now,

@@ -2,6 +2,8 @@
 #include <runnel/detail/context_node.hpp>
 #include <runnel/detail/spawn.hpp>
 
+#include "runtime/only_machine.hpp"
+
 namespace runnel::detail {
 namespace {
 
@@ -63,7 +65,7 @@ void wake(waiter* chain) noexcept {
   }
 }
 
-enum class ended : std::uint8_t { before, leaf, with_children };
+enum class ended : std::uint8_t { before, before_complete, leaf, with_children };
 
 /// Ends this scope alone.
 ended end_one(scope_node& s, errc why, const std::exception_ptr& cause) noexcept {
@@ -72,7 +74,9 @@ ended end_one(scope_node& s, errc why, const std::exception_ptr& cause) noexcept
   bool leaf = false;
   {
     scope_guard hold(s);
-    if (s.state.load(std::memory_order_relaxed) != 0) return ended::before;
+    if (s.state.load(std::memory_order_relaxed) != 0) {
+      return s.complete ? ended::before_complete : ended::before;
+    }
     race_release(&s.state);
     if (cause) s.cause = cause;
     channel = s.has_done.load(std::memory_order_relaxed);
@@ -91,7 +95,7 @@ ended end_one(scope_node& s, errc why, const std::exception_ptr& cause) noexcept
   return leaf ? ended::leaf : ended::with_children;
 }
 
-/// Blocks until whoever ends s has closed its done channel and ended all below it.
+/// Blocks until whoever ends s has ended all below it.
 void wait_complete(scope_node& s) noexcept {
   waiter w;
   bool complete = false;
@@ -104,7 +108,16 @@ void wait_complete(scope_node& s) noexcept {
     }
   }
   if (!complete) park(wait_reason::mutex_lock);
+}
+
+/// A user's call found that another one has ended s: blocks until that is done.
+void wait_ended(scope_node& s, ended how) noexcept {
+  if (how == ended::before) wait_complete(s);
   s.why();  // a scope without children is complete before its channel is closed
+}
+
+bool was_before(ended how) noexcept {
+  return how == ended::before || how == ended::before_complete;
 }
 
 /// Takes one child out of s, with a reference to it; null: there is none, and s is complete.
@@ -148,7 +161,7 @@ void end_children(scope_node& root, errc why, const std::exception_ptr& cause, e
         s.back = at;
         at = &s;
       } else {
-        if (how == ended::before && who == ender::user) wait_complete(s);
+        if (was_before(how) && who == ender::user) wait_ended(s, how);
         drop(&s);
       }
     }
@@ -214,6 +227,8 @@ scope_node::scope_node(context_node* above) noexcept
     : context_node(above), scope_child(kind::scope) {
   scope_node* outer = scope;
   scope = this;
+  // As a channel (chan_core::make): most contexts do not outlive a lock's finding out.
+  if (thread* only = runtime::only_machine()) lock_.bias_to(only);
   if (outer != nullptr) {
     has_deadline = outer->has_deadline;
     deadline = outer->deadline;
@@ -269,8 +284,8 @@ const selectable_ops scope_node::ops = {
 
 void end_scope(scope_node& scope, errc why, const std::exception_ptr& cause, ender who) noexcept {
   const ended how = end_one(scope, why, cause);
-  if (how == ended::before) {
-    if (who == ender::user) wait_complete(scope);
+  if (was_before(how)) {
+    if (who == ender::user) wait_ended(scope, how);
     return;
   }
   if (how == ended::with_children) end_children(scope, why, cause, who);
@@ -280,7 +295,7 @@ void end_scope(scope_node& scope, errc why, const std::exception_ptr& cause, end
 void attach_scope(scope_node& s) noexcept {
   scope_node* above = s.parent != nullptr ? s.parent->scope : nullptr;
   if (above == nullptr) return;
-  {
+  if (above->state.load(std::memory_order_acquire) == 0) {
     scope_guard hold(*above);
     if (above->state.load(std::memory_order_relaxed) == 0) {
       link(*above, s);
