@@ -144,10 +144,6 @@ RUNNEL_INLINE void switch_from(machine* m, goroutine* g, goroutine* next) noexce
   }
 }
 
-}  // namespace
-
-namespace {
-
 /// switch_away, inlined into park: a call between the two saved all registers once more, which is a
 /// cache line and a half of every parked stack. (ThreadRing503, one processor: 79 -> 75 ns.)
 RUNNEL_INLINE void switch_to_next(machine* m, goroutine* g) noexcept {
@@ -175,8 +171,7 @@ void finish_goroutine(machine* m, goroutine* g) noexcept {
 
 namespace runnel::detail {
 
-using namespace runnel::runtime;  // NOLINT(google-build-using-namespace): this file is its other
-                                  // half half
+using namespace runnel::runtime;  // NOLINT(google-build-using-namespace): its other half
 
 namespace {
 

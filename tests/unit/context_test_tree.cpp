@@ -159,6 +159,23 @@ RUNNEL_TEST_BOTH(context_tree, a_wide_tree) {
   EXPECT_EQ(armed(), before);
 }
 
+// The child that is ended last has ended when a cancel returns that began while another was at it.
+RUNNEL_TEST_BOTH(context_tree, a_second_cancel_waits_for_the_first) {
+  for (int round = 0; round < 3; ++round) {
+    auto root = with_cancel(background());
+    std::vector<cancelable> children;
+    for (int i = 0; i < rounds(20'000); ++i) children.push_back(with_cancel(root.ctx));
+    std::thread second([&] {
+      while (!root.ctx.err()) {
+      }
+      root.cancel();
+      EXPECT_EQ(children.front().ctx.err(), errc::canceled);
+    });
+    root.cancel();
+    second.join();
+  }
+}
+
 RUNNEL_TEST_BOTH(context_tree, a_deep_tree) {
   // Neither ending nor freeing may recurse: a goroutine's stack would not do for this depth.
   const int n = rounds(100'000);

@@ -6,11 +6,11 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub const ROWS: &[Row] = &[
-    ("CancelTree1", |p, n| cancel_tree(p, n, 1)),
-    ("CancelTree10", |p, n| cancel_tree(p, n, 10)),
-    ("CancelTree100", |p, n| cancel_tree(p, n, 100)),
-    ("CancelTree1000", |p, n| cancel_tree(p, n, 1000)),
-    ("CancelTreeClosed100", |p, n| cancel_tree_closed(p, n, 100)),
+    ("CancelTree1", |p, n| cancel_tree(p, n, 1, false)),
+    ("CancelTree10", |p, n| cancel_tree(p, n, 10, false)),
+    ("CancelTree100", |p, n| cancel_tree(p, n, 100, false)),
+    ("CancelTree1000", |p, n| cancel_tree(p, n, 1000, false)),
+    ("CancelTreeClosed100", |p, n| cancel_tree(p, n, 100, true)),
     // A look at a token that does not wait is is_cancelled: that is Err and a select over Done with a default in one.
     ("CheckCanceledErr", check_canceled),
     ("CheckCanceledDone", check_canceled),
@@ -25,32 +25,21 @@ fn chain(top: &CancellationToken, tokens: &mut Vec<CancellationToken>, depth: us
     }
 }
 
-/// Builds a chain below a live parent and cancels it from the top.
-fn cancel_tree(procs: usize, n: u64, depth: usize) -> Sample {
+/// Builds a chain and cancels it from the top, which may have happened before.
+fn cancel_tree(procs: usize, n: u64, depth: usize, ended_before: bool) -> Sample {
     on_runtime(procs, async move {
         let start = Instant::now();
         let mut tokens = Vec::with_capacity(depth);
         for _ in 0..n {
             tokens.clear();
             let top = CancellationToken::new();
-            chain(&top, &mut tokens, depth);
-            top.cancel();
-        }
-        let sample = Sample::since(start);
-        assert!(tokens[depth - 1].is_cancelled());
-        sample
-    })
-}
-
-fn cancel_tree_closed(procs: usize, n: u64, depth: usize) -> Sample {
-    on_runtime(procs, async move {
-        let start = Instant::now();
-        let mut tokens = Vec::with_capacity(depth);
-        for _ in 0..n {
-            tokens.clear();
-            let top = CancellationToken::new();
-            top.cancel();
-            chain(&top, &mut tokens, depth);
+            if ended_before {
+                top.cancel();
+                chain(&top, &mut tokens, depth);
+            } else {
+                chain(&top, &mut tokens, depth);
+                top.cancel();
+            }
         }
         let sample = Sample::since(start);
         assert!(tokens[depth - 1].is_cancelled());

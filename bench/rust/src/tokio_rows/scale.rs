@@ -20,24 +20,30 @@ fn nanoseconds(start: Instant) -> f64 {
     start.elapsed().as_nanos() as f64
 }
 
+/// Returns when so many tasks wait for the gate, and with what they count down when they leave.
+async fn park(tasks: u64) -> (Arc<Semaphore>, Arc<Countdown>) {
+    let (here, gone) = (Countdown::new(tasks), Countdown::new(tasks));
+    let gate = Arc::new(Semaphore::new(0));
+    for _ in 0..tasks {
+        let (here, gone, gate) = (here.clone(), gone.clone(), gate.clone());
+        tokio::spawn(async move {
+            here.done();
+            let _ = gate.acquire().await;
+            gone.done();
+        });
+    }
+    here.wait().await;
+    (gate, gone)
+}
+
 fn parked(procs: usize, n: u64) -> Sample {
     let tasks = scaled(1_000_000);
     on_runtime(procs, async move {
         let (mut spawn, mut wake, mut bytes) = (0.0, 0.0, 0.0);
         for _ in 0..n {
             let before = resident_bytes();
-            let (here, gone) = (Countdown::new(tasks), Countdown::new(tasks));
-            let gate = Arc::new(Semaphore::new(0));
             let start = Instant::now();
-            for _ in 0..tasks {
-                let (here, gone, gate) = (here.clone(), gone.clone(), gate.clone());
-                tokio::spawn(async move {
-                    here.done();
-                    let _ = gate.acquire().await;
-                    gone.done();
-                });
-            }
-            here.wait().await;
+            let (gate, gone) = park(tasks).await;
             spawn += nanoseconds(start);
             bytes += resident_bytes() - before;
             let opened = Instant::now();
@@ -116,17 +122,7 @@ fn idle(procs: usize, _: u64) -> Sample {
     let tasks = scaled(100_000);
     on_runtime(procs, async move {
         let start = Instant::now();
-        let (here, gone) = (Countdown::new(tasks), Countdown::new(tasks));
-        let gate = Arc::new(Semaphore::new(0));
-        for _ in 0..tasks {
-            let (here, gone, gate) = (here.clone(), gone.clone(), gate.clone());
-            tokio::spawn(async move {
-                here.done();
-                let _ = gate.acquire().await;
-                gone.done();
-            });
-        }
-        here.wait().await;
+        let (gate, gone) = park(tasks).await;
         let (looked, result) = oneshot::channel();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500)); // until spinning has ended
