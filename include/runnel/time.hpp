@@ -4,6 +4,11 @@
 // std::chrono::steady_clock. Nothing fires early; how late depends on the load, a few hundred
 // microseconds at most on an idle machine. Arming, stopping and resetting take O(log n) for n armed
 // timers and, once a processor has had as many, allocate nothing.
+//
+// A timer with a channel costs the runtime nothing until somebody waits for the channel: who comes
+// to receive looks at the clock, and only who has to park has the timer put in the heap, which
+// throws std::bad_alloc if it cannot grow. So nor does a timer that nobody waits for keep a
+// deadlock from being reported. Go: the same since 1.23.
 #pragma once
 
 #include <chrono>
@@ -21,11 +26,6 @@
 namespace runnel {
 
 namespace detail {
-
-template <class Rep, class Period>
-steady_time from_now(const std::chrono::duration<Rep, Period>& d) {
-  return saturating_add(std::chrono::steady_clock::now(), ceil_nanoseconds(d));
-}
 
 /// A ticker's period. Throws panic(refusal) if it is not positive.
 template <class Rep, class Period>
@@ -58,14 +58,15 @@ void sleep_until(const std::chrono::time_point<Clock, Duration>& t) {
   });
 }
 
-/// A channel that receives the time once, d from now. Nothing is left of it once the last handle is
+/// A channel that receives the time once, d from now: the time at which that was, however late it
+/// is received, as in Go. Nothing is left of it once the last handle is
 /// dropped, fired or not. capacity() and size() are 0, as in Go. Throws std::bad_alloc.
 /// Synchronizes: after → the receive. Go: time.After.
 template <class Rep, class Period>
 recv_chan<std::chrono::steady_clock::time_point> after(
     const std::chrono::duration<Rep, Period>& d) {
   return detail::chan_access::adopt<recv_chan<detail::steady_time>>(
-      detail::make_timer_channel(detail::from_now(d), {}));
+      detail::make_timer_channel(detail::deadline_after(d), {}));
 }
 
 /// A channel that receives the time every d for as long as a handle to it is left; nil if d is not
@@ -76,7 +77,7 @@ recv_chan<std::chrono::steady_clock::time_point> tick(const std::chrono::duratio
   const std::chrono::nanoseconds period = detail::ceil_nanoseconds(d);
   if (period.count() <= 0) return nullptr;
   return detail::chan_access::adopt<recv_chan<detail::steady_time>>(
-      detail::make_timer_channel(detail::from_now(period), period));
+      detail::make_timer_channel(detail::deadline_after(period), period));
 }
 
 /// A single event in the future: c() receives the time, or, if it comes from after_func, a function
@@ -121,10 +122,10 @@ class timer {
   /// received afterwards is the time of the new event. Throws std::bad_alloc.
   template <class Rep, class Period>
   bool reset(const std::chrono::duration<Rep, Period>& d) {
-    if (function_ != nullptr) return function_->rearm(detail::from_now(d));
+    if (function_ != nullptr) return function_->rearm(detail::deadline_after(d));
     detail::chan_core* core = detail::chan_access::core(c_);
     if (core == nullptr) detail::throw_panic("time: Reset called on uninitialized Timer");
-    return detail::reset_timer_channel(*core, detail::from_now(d), {});
+    return detail::reset_timer_channel(*core, detail::deadline_after(d), {});
   }
 
  private:
@@ -151,7 +152,7 @@ requires std::is_invocable_v < std::decay_t<F>
 & > timer after_func(const std::chrono::duration<Rep, Period>& d, F&& f) {
   timer::function_handle handle(
       new detail::detached_function_of<std::decay_t<F>>(std::forward<F>(f)));
-  handle->arm(detail::from_now(d));
+  handle->arm(detail::deadline_after(d));
   return timer(std::move(handle));
 }
 
@@ -191,7 +192,7 @@ class ticker {
         detail::interval(d, "non-positive interval for Ticker.Reset");
     detail::chan_core* core = detail::chan_access::core(c_);
     if (core == nullptr) detail::throw_panic("time: Reset called on uninitialized Ticker");
-    detail::reset_timer_channel(*core, detail::from_now(period), period);
+    detail::reset_timer_channel(*core, detail::deadline_after(period), period);
   }
 
  private:

@@ -29,7 +29,7 @@
 // where a popped receiver would be left without its element, that one tries again from the start.
 //
 // A channel found closed and then empty stays so: nothing is sent after close, so the count, which
-// the look at closed_ has made visible as of close, only falls. is_drained needs no lock.
+// the look at phase_ has made visible as of close, only falls. is_drained needs no lock.
 //
 // close takes the waiters out and makes them ready outside the lock, a batch at a time, so that a
 // million of them keep nobody from the lock for long, and each is still in the cache when its turn
@@ -116,9 +116,15 @@ void chan_core::free() noexcept {
   }
 }
 
+/// begin_recv where nothing is buffered and the channel is closed or dormant.
+chan_outcome chan_core::begin_recv_unopen(void* to) noexcept {
+  if (!is_dormant()) return chan_outcome::closed;
+  return ops_->take_due(extra(), to) ? chan_outcome::done : chan_outcome::would_block;
+}
+
 /// The ring was full and slot `index`, the next to be used, has become free: for the first sender.
 void chan_core::refill(std::size_t index, handoff& h) noexcept {
-  if (closed_.load(std::memory_order_relaxed)) return;
+  if (phase_.load(std::memory_order_relaxed) == phase::closed) return;
   while (chan_waiter* w = pop(senders_)) {
     const bool made = build_element(*ops_, slot(index), w->slot, w->make);
     finish_peer(*w, made);
@@ -169,7 +175,7 @@ void chan_core::send(chan_core* c, void* element, bool inside) {
 bool chan_core::recv(chan_core* c, void* to, bool inside) {
   if (c == nullptr) wait_for_ever(wait_reason::chan_receive_nil);
   parker* const me = self();
-  bool refilled = c->ops_->refill == nullptr;
+  bool asked = c->ops_->before_wait == nullptr;
   for (;; inside = false) {
     handoff h;
     tokens_begin(h);
@@ -186,11 +192,11 @@ bool chan_core::recv(chan_core* c, void* to, bool inside) {
       c->race_closed();
       return false;
     }
-    if (!refilled) {
+    if (!asked || c->is_dormant()) {
       c->lock_.unlock();
       tokens_end(h);
-      c->ops_->refill(c->extra());
-      refilled = true;
+      c->before_wait();
+      asked = true;
       continue;
     }
     chan_waiter w;
@@ -277,14 +283,14 @@ bool chan_core::take_waiters(int most, waiter*& first) noexcept {
 void chan_core::close(chan_core* c) {
   if (c == nullptr) throw_panic("close of nil channel");
   c->lock_.lock();
-  if (c->closed_.load(std::memory_order_relaxed)) {
+  if (c->phase_.load(std::memory_order_relaxed) == phase::closed) {
     c->lock_.unlock();
     throw_panic("close of closed channel");
   }
 #if RUNNEL_RACE
   race_release(&c->close_word_);
 #endif
-  c->closed_.store(true, std::memory_order_release);
+  c->phase_.store(phase::closed, std::memory_order_release);
   waiter* chain = nullptr;
   if (__builtin_expect(c->take_waiters(close_batch, chain), 1)) {
     c->lock_.unlock();
@@ -345,7 +351,9 @@ void chan_core::drop_reference_unseen() noexcept {
 }
 
 #if RUNNEL_RACE
-bool chan_core::race_is_closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+bool chan_core::race_is_closed() const noexcept {
+  return phase_.load(std::memory_order_relaxed) == phase::closed;
+}
 #endif
 
 }  // namespace runnel::detail

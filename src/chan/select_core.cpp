@@ -41,6 +41,7 @@
 #include <runnel/detail/fatal.hpp>
 #include <runnel/detail/select_core.hpp>
 
+#include "chan/select_deadline.hpp"
 #include "chan/transfer.hpp"
 #include "runtime/machine.hpp"
 
@@ -167,11 +168,8 @@ class selection {
 
   void find_timed_candidates() {
     for (std::size_t i = 0; i < n_; ++i) {
-      const select_record& r = cases_[i];
-      if ((r.kind == select_kind::after && r.time <= 0) ||
-          (r.kind == select_kind::at && r.time <= now())) {
+      if (time_.has_come(cases_[i]))
         candidates_[candidate_count_++] = static_cast<std::uint32_t>(i);
-      }
     }
   }
 
@@ -227,7 +225,7 @@ class selection {
   // ---- step 2
 
   std::size_t wait() {
-    const std::size_t timeout = find_deadline();
+    const std::size_t timeout = timed_ && otherwise_ == none ? time_.find(cases_, n_) : none;
     claim_word claim;
     for (;;) {
       lock_all();
@@ -240,6 +238,7 @@ class selection {
         unlock_all();
         return otherwise_;
       }
+      if (wakes_dormant()) continue;
       parker* const me = self();
       for (std::size_t k = 0; k < live_count_; ++k) enqueue(live_[k], me, claim);
       unlock_all();
@@ -250,37 +249,18 @@ class selection {
     }
   }
 
-  /// The index of the case that times out first, by chance one of those that do; none if none does.
-  std::size_t find_deadline() {
-    if (!timed_ || otherwise_ != none) return none;
-    std::size_t first = none;
-    std::uint32_t same = 0;
-    for (std::size_t i = 0; i < n_; ++i) {
-      const select_record& r = cases_[i];
-      if (r.kind != select_kind::after && r.kind != select_kind::at) continue;
-      const std::int64_t t = r.kind == select_kind::at ? r.time : saturated_sum(now(), r.time);
-      if (first == none || t < deadline_) {
-        first = i;
-        deadline_ = t;
-        same = 1;
-      } else if (t == deadline_ && select_random(++same) == 0) {
-        first = i;
-      }
+  /// A dormant channel is nobody's to fill until its timer has been armed for those who wait. With
+  /// all locks held; if there are such channels, all locks are left and the answer is true.
+  bool wakes_dormant() {
+    const auto dormant = [](const live_case& c) {
+      return c.kind == select_kind::recv && static_cast<chan_core*>(c.object)->is_dormant();
+    };
+    if (std::none_of(live_, live_ + live_count_, dormant)) return false;
+    unlock_all();
+    for (std::size_t k = 0; k < live_count_; ++k) {
+      if (dormant(live_[k])) static_cast<chan_core*>(live_[k].object)->before_wait();
     }
-    return first;
-  }
-
-  static std::int64_t saturated_sum(std::int64_t a, std::int64_t b) noexcept {
-    std::int64_t sum = 0;
-    return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
-  }
-
-  /// Read at most once, and only by those who wait for a time.
-  std::int64_t now() {
-    if (now_ == 0) {
-      now_ = std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-    }
-    return now_;
+    return true;
   }
 
   /// Calls f(object, first, last) for each distinct object, in order: live_[first, last) are its
@@ -384,8 +364,7 @@ class selection {
     waiter w;
     w.who = me;
     w.claim = &claim;
-    const steady_time deadline{std::chrono::nanoseconds(deadline_)};
-    if (!park_until(wait_reason::select, w, deadline)) return timeout;
+    if (!park_until(wait_reason::select, w, time_.when())) return timeout;
     return claim.winner() - 1;
   }
 
@@ -471,8 +450,7 @@ class selection {
   std::uint32_t candidate_count_ = 0;
   std::size_t live_count_ = 0;
   std::size_t otherwise_ = none;
-  std::int64_t deadline_ = 0;
-  std::int64_t now_ = 0;
+  select_deadline time_;
 };
 
 }  // namespace

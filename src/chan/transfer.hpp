@@ -90,7 +90,7 @@ RUNNEL_INLINE void* chan_core::slot(std::size_t index) noexcept {
 }
 
 RUNNEL_INLINE chan_outcome chan_core::begin_send(send_source source, handoff& h) noexcept {
-  if (closed_.load(std::memory_order_relaxed)) return chan_outcome::closed;
+  if (phase_.load(std::memory_order_relaxed) == phase::closed) return chan_outcome::closed;
   if (chan_waiter* w = pop(receivers_)) {
     h.peer = w;
 #if RUNNEL_RACE
@@ -134,7 +134,7 @@ RUNNEL_INLINE chan_outcome chan_core::begin_recv(void* to, handoff& h) noexcept 
     if (__builtin_expect(!senders_.empty(), 0)) refill(index, h);
     return chan_outcome::done;
   }
-  if (closed_.load(std::memory_order_relaxed)) return chan_outcome::closed;
+  if (phase_.load(std::memory_order_relaxed) != phase::open) return begin_recv_unopen(to);
   if (chan_waiter* w = pop(senders_)) {  // only at capacity 0
     h.peer = w;
 #if RUNNEL_RACE

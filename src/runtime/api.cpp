@@ -122,6 +122,7 @@ std::size_t num_goroutine() {
 
 runtime_stats stats() {
   runtime_stats s;
+  s.timers = armed_timers();
   if (sched == nullptr) return s;
   s.spawned = sched->foreign_spawned.load(std::memory_order_relaxed);
   for (processor* p = sched->made.load(std::memory_order_acquire); p != nullptr; p = p->next_made) {
@@ -138,7 +139,6 @@ runtime_stats stats() {
   s.relieved = sched->detached.load(std::memory_order_relaxed);
   s.threads = sched->threads.load(std::memory_order_relaxed);
   s.idle_procs = sched->idle_ps.load(std::memory_order_relaxed);
-  s.timers = armed_timers();
   s.stacks_unguarded = arch::unguarded_stacks();
   s.stacks = arch::guarded_stacks() + s.stacks_unguarded;
   s.free_stacks = depot_size();

@@ -82,6 +82,7 @@ struct alignas(detail::cache_line) processor {
   goroutine* seeds = nullptr;  // see seed_depot.hpp
 
   counter spawned, finished, parked, picked, steals, stolen, yields;
+  counter dormant_timers;  // become so less those that ceased to be, modulo 2^64
 
   // The scheduler's lists; guarded by its lock.
   processor* next_idle = nullptr;

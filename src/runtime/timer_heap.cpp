@@ -18,12 +18,6 @@ namespace {
 // one asks (fire_if_due).
 constexpr std::int64_t unwanted_ns = 20'000;
 
-/// The first tick after `now`; those between are dropped.
-std::int64_t next_tick(std::int64_t when, std::int64_t period, std::int64_t now) noexcept {
-  const std::int64_t last = when + (now - when) / period * period;  // <= now
-  return period < latest_deadline - last ? last + period : latest_deadline;
-}
-
 bool drained(timer_node& node, detail::timer_drain drain) noexcept {
   return drain != nullptr && drain(node);
 }
@@ -41,6 +35,17 @@ class timer_heap::guard {
   detail::object_lock& lock_;
 };
 
+void timer_heap::abandon() noexcept {
+  ::new (this) timer_heap();
+  abandoned_ = true;
+}
+
+/// Whether a node of this shard is armed.
+inline bool timer_heap::holds(const timer_node& node) const noexcept {
+  if (node.index == 0 || __builtin_expect(!abandoned_, 1)) return node.index != 0;
+  return node.index <= size_ && heap_[node.index - 1].node == &node;
+}
+
 timer_heap::~timer_heap() {
   arch::tsan_ignore_begin();
   std::free(block_);
@@ -50,14 +55,21 @@ timer_heap::~timer_heap() {
 bool timer_heap::arm(timer_node& node, std::int64_t when, std::int64_t period, unsigned self) {
   guard hold(lock_);
   node.shard.store(self, std::memory_order_relaxed);
+  make_room();
   return insert(node, when, period);
+}
+
+bool timer_heap::adopt(timer_node& node, unsigned self, detail::timer_claim claim) {
+  guard hold(lock_);
+  make_room();
+  return claim(node, self) && insert(node, node.when, node.period);
 }
 
 timer_heap::found timer_heap::cancel(timer_node& node, unsigned self,
                                      detail::timer_drain drain) noexcept {
   guard hold(lock_);
   if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
-  if (node.index == 0) return drained(node, drain) ? found::armed : found::idle;
+  if (!holds(node)) return drained(node, drain) ? found::armed : found::idle;
   remove(node.index - 1);
   node.index = 0;
   publish();
@@ -70,11 +82,12 @@ timer_heap::found timer_heap::reset(timer_node& node, const arming& how, unsigne
                                     unsigned target, bool& earliest) {
   guard hold(lock_);
   if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
-  if (node.index == 0) {
+  if (!holds(node)) {
     if (self != target) {
       node.shard.store(target, std::memory_order_relaxed);
       return found::elsewhere;
     }
+    make_room();
     const bool had = drained(node, how.drain);
     earliest = insert(node, how.when, how.period);
     return had ? found::armed : found::idle;
@@ -90,7 +103,7 @@ timer_heap::found timer_heap::move(timer_node& node, std::int64_t when, unsigned
                                    bool& earliest) noexcept {
   guard hold(lock_);
   if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
-  if (node.index == 0) return found::idle;
+  if (!holds(node)) return found::idle;
   earliest = change(node, when);
   return found::armed;
 }
@@ -125,7 +138,7 @@ timer_heap::found timer_heap::fire_if_due(timer_node& node, unsigned self, std::
   {
     guard hold(lock_);
     if (node.shard.load(std::memory_order_relaxed) != self) return found::elsewhere;
-    if (node.index == 0 || node.when > now) return found::idle;
+    if (!holds(node) || node.when > now) return found::idle;
     waiting = fire(node.index - 1, now);
     publish();
   }
@@ -144,7 +157,7 @@ parker* timer_heap::fire(std::size_t at, std::int64_t now) noexcept {
   }
   parker* waiting = node->fire(node, time);
   const bool can_wait = node->unwanted && node->period < unwanted_ns;
-  node->when = next_tick(node->when, node->period, can_wait ? now + unwanted_ns : now);
+  node->when = detail::next_tick(node->when, node->period, can_wait ? now + unwanted_ns : now);
   sift_down(at, {node->when, node});
   return waiting;
 }
@@ -154,10 +167,14 @@ std::size_t timer_heap::size() noexcept {
   return size_;
 }
 
-bool timer_heap::insert(timer_node& node, std::int64_t when, std::int64_t period) {
-  if (size_ == capacity_ && !set_capacity(std::max<std::size_t>(capacity_ * 2, 64))) {
-    throw std::bad_alloc();
-  }
+/// For one more entry.
+inline void timer_heap::make_room() {
+  if (__builtin_expect(size_ < capacity_, 1)) return;
+  if (!set_capacity(std::max<std::size_t>(capacity_ * 2, 64))) throw std::bad_alloc();
+}
+
+/// After make_room.
+bool timer_heap::insert(timer_node& node, std::int64_t when, std::int64_t period) noexcept {
   node.when = when;
   node.period = period;
   sift_up(size_++, {when, &node});

@@ -12,7 +12,9 @@
 //
 // Invariants
 //  - All members but `next` and all fields of an armed node are guarded by lock_.
-//  - node->index is the entry's position + 1 while armed, 0 otherwise.
+//  - node->index is the entry's position + 1 while armed, 0 otherwise; but for nodes armed before
+//  the
+//    fork that made this process, which are armed only if their entry says so.
 //  - entry.when <= node->when: the heap is ordered by lower bounds of the deadlines.
 //  - node->shard changes only under the lock of the shard it names, or before the node is shared.
 //  - next is written under lock_ and equals the root's bound (no_deadline when empty) whenever the
@@ -67,6 +69,9 @@ class alignas(detail::cache_line) timer_heap {
   /// this shard's number. True if it became the earliest. Throws std::bad_alloc; O(log n).
   bool arm(detail::timer_node& node, std::int64_t when, std::int64_t period, unsigned self);
 
+  /// As arm, at the node's own deadline, if `claim` says so (detail::timer_adopt).
+  bool adopt(detail::timer_node& node, unsigned self, detail::timer_claim claim);
+
   /// Disarms the node if this shard, number `self`, is where it belongs; `drain`, if not null, as
   /// in detail::timer_cancel. O(log n).
   found cancel(detail::timer_node& node, unsigned self, detail::timer_drain drain) noexcept;
@@ -97,6 +102,9 @@ class alignas(detail::cache_line) timer_heap {
   /// readies who waits after each. Returns the next deadline. O(log n) per timer fired.
   std::int64_t run_expired(std::int64_t now, ready_fn ready) noexcept;
 
+  /// In the child of a fork: forgets all timers, the array and who may have held the lock.
+  void abandon() noexcept;
+
   /// Timers armed here.
   std::size_t size() noexcept;
 
@@ -115,8 +123,10 @@ class alignas(detail::cache_line) timer_heap {
 
   class guard;
 
+  bool holds(const detail::timer_node& node) const noexcept;
   detail::parker* fire(std::size_t at, std::int64_t now) noexcept;
-  bool insert(detail::timer_node& node, std::int64_t when, std::int64_t period);
+  void make_room();
+  bool insert(detail::timer_node& node, std::int64_t when, std::int64_t period) noexcept;
   bool change(detail::timer_node& node, std::int64_t when) noexcept;
   bool settle_root() noexcept;
   void remove(std::size_t at) noexcept;
@@ -132,7 +142,8 @@ class alignas(detail::cache_line) timer_heap {
   entry* heap_ = nullptr;  // into block_, such that &heap_[1] begins a cache line
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
-  void* block_ = nullptr;  // from malloc
+  void* block_ = nullptr;   // from malloc
+  bool abandoned_ = false;  // nodes may say that they are in a heap that is no more
 };
 
 }  // namespace runnel::runtime

@@ -21,14 +21,11 @@ union immortal_shards {
 };
 constinit immortal_shards shards;
 
+// As processor::dormant_timers, by those that hold no processor.
+constinit std::atomic<std::uint64_t> foreign_dormant{0};
+
 // One more than the highest shard ever armed in; only grows.
 constinit std::atomic<unsigned> shards_in_use{0};
-
-/// Cut to 0 and the latest, so that "deadline - now" never overflows.
-std::int64_t nanoseconds_of(steady_time t) noexcept {
-  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch());
-  return std::clamp<std::int64_t>(since.count(), 0, latest_deadline);
-}
 
 /// The shard to arm in, announced to those who look for deadlines.
 unsigned choose_shard() noexcept {
@@ -82,11 +79,20 @@ std::int64_t next_deadline() noexcept {
 unsigned timer_shards() noexcept { return shards_in_use.load(std::memory_order_acquire); }
 
 void abandon_timers() noexcept {
-  for (timer_heap& heap : shards.heaps) ::new (&heap) timer_heap();
+  for (timer_heap& heap : shards.heaps) heap.abandon();
+  foreign_dormant.store(0, std::memory_order_relaxed);
 }
 
 std::size_t armed_timers() noexcept {
-  std::size_t sum = 0;
+  std::uint64_t dormant = foreign_dormant.load(std::memory_order_relaxed);
+  if (sched != nullptr) {
+    for (processor* p = sched->made.load(std::memory_order_acquire); p != nullptr;
+         p = p->next_made) {
+      dormant += p->dormant_timers.read();
+    }
+  }
+  // One processor may have been read before a timer began, another after its end.
+  std::size_t sum = static_cast<std::int64_t>(dormant) < 0 ? 0 : dormant;
   const unsigned n = timer_shards();
   for (unsigned i = 0; i < n; ++i) sum += shards.heaps[i].size();
   return sum;
@@ -100,12 +106,40 @@ using runtime::shards;
 using runtime::timer_heap;
 using found = timer_heap::found;
 
+void count_dormant_timer(bool more) noexcept {
+  const std::uint64_t by = more ? 1 : ~std::uint64_t{0};
+  const runtime::machine* m = runtime::current_machine();
+  if (m != nullptr && m->p != nullptr) {
+    m->p->dormant_timers.add(by);
+  } else {
+    runtime::foreign_dormant.fetch_add(by, std::memory_order_relaxed);
+  }
+}
+
+// Cut to 0 and the latest, so that "deadline - now" never overflows.
+std::int64_t timer_deadline(steady_time t) noexcept {
+  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch());
+  return std::clamp<std::int64_t>(since.count(), 0, runtime::latest_deadline);
+}
+
+std::int64_t next_tick(std::int64_t when, std::int64_t period, std::int64_t now) noexcept {
+  const std::int64_t last = when + (now - when) / period * period;  // <= now
+  return period < runtime::latest_deadline - last ? last + period : runtime::latest_deadline;
+}
+
 void timer_arm(timer_node& node, steady_time when, std::chrono::nanoseconds period) {
   const unsigned shard = runtime::choose_shard();
-  const std::int64_t deadline = runtime::nanoseconds_of(when);
+  const std::int64_t deadline = timer_deadline(when);
   if (shards.heaps[shard].arm(node, deadline, period.count(), shard)) {
     runtime::timer_earliest_changed(shard, deadline);
   }
+}
+
+void timer_adopt(timer_node& node, timer_claim claim) {
+  const unsigned shard = runtime::choose_shard();
+  if (!shards.heaps[shard].adopt(node, shard, claim)) return;
+  // The node may have fired and be gone; its deadline is as good as any other before it.
+  runtime::timer_earliest_changed(shard, shards.heaps[shard].next.load(std::memory_order_relaxed));
 }
 
 void timer_fire_if_due(timer_node& node) noexcept {
@@ -127,12 +161,12 @@ bool timer_cancel(timer_node& node, timer_drain drain) noexcept {
 
 bool timer_reset(timer_node& node, steady_time when, std::chrono::nanoseconds period,
                  timer_drain drain) {
-  return runtime::rearm(
-      node, {runtime::nanoseconds_of(when), period.count(), timer_heap::if_armed::move, drain});
+  return runtime::rearm(node,
+                        {timer_deadline(when), period.count(), timer_heap::if_armed::move, drain});
 }
 
 bool timer_move(timer_node& node, steady_time when) noexcept {
-  const std::int64_t deadline = runtime::nanoseconds_of(when);
+  const std::int64_t deadline = timer_deadline(when);
   for (;;) {
     const unsigned shard = node.shard.load(std::memory_order_relaxed);
     bool earliest = false;
@@ -144,8 +178,7 @@ bool timer_move(timer_node& node, steady_time when) noexcept {
 }
 
 bool timer_arm_if_idle(timer_node& node, steady_time when) {
-  return runtime::rearm(node,
-                        {runtime::nanoseconds_of(when), 0, timer_heap::if_armed::keep, nullptr});
+  return runtime::rearm(node, {timer_deadline(when), 0, timer_heap::if_armed::keep, nullptr});
 }
 
 }  // namespace runnel::detail

@@ -37,7 +37,7 @@ unsigned timer_shards() noexcept;
 /// In the child of a fork: forgets all timers, whose threads are gone, and locks they may have
 /// held.
 void abandon_timers() noexcept;
-/// Timers armed now; takes every shard's lock for a moment.
+/// Timers armed now, dormant ones included; takes every shard's lock for a moment.
 std::size_t armed_timers() noexcept;
 
 }  // namespace runnel::runtime

@@ -1,3 +1,5 @@
+#include <chrono>
+#include <mutex>
 #include <new>
 #include <runnel/detail/timer_channel.hpp>
 #include <runnel/detail/timer_node.hpp>
@@ -8,31 +10,44 @@
 namespace runnel::detail {
 namespace {
 
-/// Sends the time, whatever the channel makes of it (see chan_element.hpp). A full channel drops
-/// it.
-template <class E>
-parker* send_tick(chan_core& c, steady_time now, bool& sent) noexcept {
+// What the channel carries for a time (see chan_element.hpp).
+using tick = element<steady_time>;
+
+template <class E = tick>
+E make_tick(std::int64_t when) noexcept {
+  const steady_time time{std::chrono::nanoseconds(when)};
   if constexpr (std::is_same_v<E, steady_time>) {
-    return c.send_from_timer(&now, sent);
+    return time;
   } else {
     const race_ignore ignore;
-    E box = new (std::nothrow) steady_time(now);
-    if (box == nullptr) return nullptr;  // a dropped tick
-    parker* who = c.send_from_timer(&box, sent);
-    if (!sent) delete box;
-    return who;
+    return new steady_time(time);  // out of memory ends the program, as in race_tokens.hpp
   }
+}
+
+void drop_tick(tick& t) noexcept {
+  const race_ignore ignore;
+  discard<steady_time>(t);
 }
 
 struct channel_timer : timer_node {
   explicit channel_timer(chan_core& c) noexcept : core(c) { fire = &fired; }
   chan_core& core;
+  // It has been in a heap, whose lock guards it from then on. Written with that lock and the
+  // channel's held.
+  bool heaped = false;
+
+  /// With the channel's lock held.
+  void doze(bool dormant) noexcept {
+    if (core.is_dormant() != dormant) count_dormant_timer(dormant);
+    core.set_dormant(dormant);
+  }
 
   // Needs no reference to the channel, whose end disarms first.
-  static parker* fired(timer_node* node, steady_time now) noexcept {
+  static parker* fired(timer_node* node, steady_time) noexcept {
+    tick t = make_tick(node->when);
     bool sent = false;
-    parker* who =
-        send_tick<element<steady_time>>(static_cast<channel_timer*>(node)->core, now, sent);
+    parker* who = static_cast<channel_timer*>(node)->core.send_from_timer(&t, sent);
+    if (!sent) drop_tick(t);
     node->unwanted = !sent;
     return who;
   }
@@ -40,17 +55,51 @@ struct channel_timer : timer_node {
 
 // Such an object is trivially destroyed: its memory is the channel's.
 bool retire(void* extra) noexcept {
-  timer_cancel(*static_cast<channel_timer*>(extra));
+  auto& timer = *static_cast<channel_timer*>(extra);
+  if (timer.heaped) timer_cancel(timer);
+  timer.doze(false);
   return true;
 }
 
-void refill(void* extra) noexcept { timer_fire_if_due(*static_cast<channel_timer*>(extra)); }
+bool take_due(void* extra, void* to) noexcept {
+  auto& timer = *static_cast<channel_timer*>(extra);
+  const std::int64_t now = timer_deadline(std::chrono::steady_clock::now());
+  // Those who wait come first, as soon as the one who has reset the timer has armed it for them.
+  if (timer.when > now || !timer.core.receivers().empty()) return false;
+  ::new (to) tick(make_tick(timer.when));
+  if (timer.period == 0) {
+    timer.doze(false);
+  } else {
+    timer.when = next_tick(timer.when, timer.period, now);
+  }
+  return true;
+}
+
+bool claim(timer_node& node, std::uint32_t shard) noexcept {
+  auto& timer = static_cast<channel_timer&>(node);
+  const std::lock_guard hold(timer.core.lock());
+  if (!timer.core.is_dormant()) return false;
+  timer.doze(false);
+  timer.heaped = true;
+  timer.shard.store(shard, std::memory_order_relaxed);
+  return true;
+}
+
+void before_wait(void* extra) {
+  auto& timer = *static_cast<channel_timer*>(extra);
+  if (timer.core.is_dormant()) {
+    timer_adopt(timer, &claim);
+  } else {
+    timer_fire_if_due(timer);
+  }
+}
 
 constexpr element_ops timer_ops = [] {
   element_ops ops = ops_for<steady_time, true>;
   ops.extra = sizeof(channel_timer);
   ops.retire = &retire;
-  ops.refill = &refill;
+  ops.take_due = &take_due;
+  ops.before_wait = &before_wait;
   return ops;
 }();
 
@@ -66,20 +115,48 @@ chan_core* make_timer_channel(steady_time when, std::chrono::nanoseconds period)
   chan_core* c = chan_core::make(timer_ops, 1);
   auto* timer = ::new (c->extra()) channel_timer(*c);
   c->timer_armed();
-  try {
-    timer_arm(*timer, when, period);
-  } catch (...) {
-    c->drop_reference();
-    throw;
-  }
+  timer->when = timer_deadline(when);
+  timer->period = period.count();
+  timer->doze(true);
   return c;
 }
 
-bool stop_timer_channel(chan_core& c) noexcept { return timer_cancel(timer_of(c), &discard); }
+bool stop_timer_channel(chan_core& c) noexcept {
+  channel_timer& timer = timer_of(c);
+  c.lock().lock();
+  if (timer.heaped) {
+    c.lock().unlock();
+    return timer_cancel(timer, &discard);
+  }
+  const bool was_armed = c.is_dormant();
+  timer.doze(false);
+  c.lock().unlock();
+  return was_armed;
+}
 
 bool reset_timer_channel(chan_core& c, steady_time when, std::chrono::nanoseconds period) {
+  channel_timer& timer = timer_of(c);
   c.timer_armed();
-  return timer_reset(timer_of(c), when, period, &discard);
+  c.lock().lock();
+  if (timer.heaped) {
+    c.lock().unlock();
+    return timer_reset(timer, when, period, &discard);
+  }
+  const bool was_armed = c.is_dormant();
+  const bool waited_for = !c.receivers().empty();
+  timer.when = timer_deadline(when);
+  timer.period = period.count();
+  timer.doze(true);
+  c.lock().unlock();
+  if (waited_for) {
+    try {
+      timer_adopt(timer, &claim);
+    } catch (const std::bad_alloc&) {
+      stop_timer_channel(c);
+      throw;
+    }
+  }
+  return was_armed;
 }
 
 }  // namespace runnel::detail

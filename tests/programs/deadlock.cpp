@@ -155,6 +155,13 @@ void timer_that_is_stopped() {
   t.c().recv();
 }
 
+// As in Go since 1.23: what nobody waits for wakes nobody.
+void ticker_that_nobody_listens_to() {
+  const runnel::ticker k(10ms);
+  const chan<int> never;
+  never.recv();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -180,6 +187,7 @@ int main(int argc, char** argv) {
       {"after_blocking_calls", after_blocking_calls},
       {"crossed_locks", crossed_locks},
       {"timer_that_is_stopped", timer_that_is_stopped},
+      {"ticker_that_nobody_listens_to", ticker_that_nobody_listens_to},
   };
   const auto mode = modes.find(argc > 1 ? argv[1] : "");
   if (mode == modes.end()) return 64;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <runnel/chan.hpp>
+#include <runnel/context.hpp>
 #include <runnel/go.hpp>
 #include <runnel/runtime.hpp>
 #include <runnel/select.hpp>
@@ -140,6 +141,39 @@ int fork_before_first_use() {
   return 0;
 }
 
+// Timers and time-outs that the forking thread has set are not the child's: there they can be
+// stopped, set anew and ended like any that is not armed.
+int child_ends_old_timers() {
+  runnel::timer waited_for(1h);
+  runnel::timer unasked(1ms);
+  runnel::ticker ticker(1h);
+  runnel::timer function = runnel::after_func(1h, [] {});
+  const auto [ctx, cancel] = runnel::with_timeout(runnel::background(), 1h);
+  runnel::select(runnel::on_recv(waited_for.c()), runnel::on_recv(ticker.c()),
+                 runnel::on_timeout(1ms));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    runnel::sleep_for(1ms);  // another entry in the place of the old ones
+    if (function.stop() || waited_for.stop()) ::_exit(10);
+    ticker.reset(1ms);
+    ticker.c().recv();
+    ticker.reset(1h);
+    if (waited_for.reset(1ms)) ::_exit(11);
+    waited_for.c().recv();
+    unasked.c().recv();
+    cancel();
+    ctx.done().recv();
+    { const runnel::timer ended = std::move(waited_for); }
+    ::_exit(0);
+  }
+  if (const int status = status_of(child); status != 0) {
+    std::printf("child: %d\n", status);
+    return 1;
+  }
+  std::puts("OK");
+  return function.stop() && waited_for.stop() ? 0 : 1;
+}
+
 // A child that returns from main without having touched the library.
 int child_returns() {
   const crowd c;
@@ -170,6 +204,7 @@ int main(int argc, char** argv) {
       {"child_uses_it", child_uses_it},
       {"fork_from_a_goroutine", fork_from_a_goroutine},
       {"fork_before_first_use", fork_before_first_use},
+      {"child_ends_old_timers", child_ends_old_timers},
       {"child_returns", child_returns},
       {"child_deadlock_is_reported", child_deadlock_is_reported},
   };

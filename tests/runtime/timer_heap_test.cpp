@@ -10,6 +10,10 @@
 
 #include "support/test.hpp"
 
+#if RUNNEL_TEST_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
 using runnel::detail::parker;
 using runnel::detail::steady_time;
 using runnel::detail::timer_node;
@@ -58,6 +62,56 @@ TEST(timer_heap, fires_in_order_of_deadline_and_reports_the_next) {
   EXPECT_EQ(heap.run_expired(1000, nobody_waits), no_deadline);
   EXPECT_EQ(log, (std::vector<int>{10, 20, 30, 40, 50}));
   EXPECT_EQ(heap.size(), 0U);
+}
+
+TEST(timer_heap, adopts_whom_the_claim_lets_in) {
+  timer_heap heap;
+  std::vector<int> log;
+  logged_timer timer(log);
+  timer.when = 10;
+  EXPECT_FALSE(heap.adopt(timer, 3, [](timer_node&, std::uint32_t) noexcept { return false; }));
+  EXPECT_EQ(heap.size(), 0U);
+  EXPECT_EQ(timer.index, 0U);
+  const auto claim = [](timer_node& node, std::uint32_t shard) noexcept {
+    node.when += 5;
+    node.shard.store(shard);
+    return true;
+  };
+  EXPECT_TRUE(heap.adopt(timer, 3, claim));
+  EXPECT_EQ(timer.shard, 3U);
+  EXPECT_EQ(heap.next, 15);
+  heap.run_expired(15, nobody_waits);
+  EXPECT_EQ(log.size(), 1U);
+}
+
+TEST(timer_heap, nodes_of_before_a_fork_are_idle) {
+  timer_heap heap;
+  std::vector<int> log;
+  std::vector<logged_timer> old(4);
+  for (logged_timer& t : old) t.log = &log;
+  {
+#if RUNNEL_TEST_ASAN
+    const __lsan::ScopedDisabler the_array_is_left;
+#endif
+    for (logged_timer& t : old) heap.arm(t, 10, 0, 0);
+  }
+  heap.abandon();
+  EXPECT_EQ(heap.size(), 0U);
+  EXPECT_EQ(heap.next, no_deadline);
+  bool earliest = false;
+  EXPECT_EQ(heap.cancel(old[0], 0, nullptr), timer_heap::found::idle);
+  EXPECT_EQ(heap.move(old[0], 5, 0, earliest), timer_heap::found::idle);
+  EXPECT_EQ(heap.fire_if_due(old[0], 0, 20, nobody_waits), timer_heap::found::idle);
+  logged_timer young(log);
+  heap.arm(young, 30, 0, 0);  // where old[0] was
+  EXPECT_EQ(heap.cancel(old[0], 0, nullptr), timer_heap::found::idle);
+  EXPECT_EQ(heap.fire_if_due(old[0], 0, 40, nobody_waits), timer_heap::found::idle);
+  EXPECT_EQ(heap.reset(old[1], move_to(20), 0, 0, earliest), timer_heap::found::idle);
+  EXPECT_TRUE(earliest);
+  EXPECT_EQ(heap.size(), 2U);
+  heap.run_expired(20, nobody_waits);
+  EXPECT_EQ(log.size(), 1U);
+  EXPECT_EQ(heap.cancel(young, 0, nullptr), timer_heap::found::armed);
 }
 
 TEST(timer_heap, cancel_is_exact) {

@@ -7,7 +7,8 @@
 //  - Somebody waits to receive only while nothing is buffered: receivers_ not empty => count_ == 0.
 //  - Somebody waits to send only while the ring is full: senders_ not empty => count_ == capacity_.
 //  - Not both wait, unless each pair of them belongs to one select, which never meets itself.
-//  - closed_ => nobody waits. It never becomes false again.
+//  - phase closed => nobody waits. It stays so.
+//  - phase dormant only for the channel of a timer; then nothing is buffered.
 //  - put_ is (take_ + count_) modulo capacity_.
 //
 // The inlined paths below do one operation on the buffer where the lock is biased to the calling
@@ -92,6 +93,14 @@ enum class chan_entry : std::uint8_t {
 
 class chan_core : public selectable {
  public:
+  enum class phase : std::uint8_t {
+    open,
+    // A timer is armed, but only here: nobody will send, whoever comes to receive looks at the
+    // clock (element_ops::take_due). The looks call such a channel receivable, as it may be.
+    dormant,
+    closed,
+  };
+
   /// A channel with one reference. Throws panic("makechan: size out of range"), std::bad_alloc.
   RUNNEL_API static chan_core* make(const element_ops& ops, std::size_t capacity);
 
@@ -104,7 +113,8 @@ class chan_core : public selectable {
 
   /// Blocks. Throws panic("send on closed channel"), and then *element is untouched.
   RUNNEL_API static void send(chan_core* c, void* element, bool inside);
-  /// Blocks. Builds the element at `to`; false: closed and drained.
+  /// Blocks. Builds the element at `to`; false: closed and drained. Throws std::bad_alloc, only for
+  /// the channel of a timer.
   RUNNEL_API static bool recv(chan_core* c, void* to, bool inside);
   /// done, would_block or failed. Throws panic("send on closed channel").
   RUNNEL_API static chan_outcome try_send(chan_core* c, send_source source);
@@ -119,6 +129,15 @@ class chan_core : public selectable {
   /// parker to be made ready is returned (null: none). `sent` says whether the element was moved
   /// from; it is not where the channel is full or closed.
   RUNNEL_API parker* send_from_timer(void* element, bool& sent) noexcept;
+  bool is_dormant() const noexcept {
+    return phase_.load(std::memory_order_relaxed) == phase::dormant;
+  }
+  /// With the lock held. Not dormant: open.
+  void set_dormant(bool dormant) noexcept {
+    phase_.store(dormant ? phase::dormant : phase::open, std::memory_order_relaxed);
+  }
+  /// element_ops::before_wait, for select.
+  void before_wait() { ops_->before_wait(extra()); }
   /// Destroys what is buffered (Go: timerchandrain). True if there was something. The caller keeps
   /// the timer from firing meanwhile.
   RUNNEL_API bool discard_buffered() noexcept;
@@ -151,18 +170,19 @@ class chan_core : public selectable {
     // In this order: see the head of chan_core.cpp. The fence costs nothing on x86.
     const bool full = count_.load(std::memory_order_relaxed) >= capacity_ && receivers_.empty();
     std::atomic_thread_fence(std::memory_order_acquire);
-    return full && !closed_.load(std::memory_order_relaxed);
+    return full && phase_.load(std::memory_order_relaxed) != phase::closed;
   }
   /// A receive would have to wait.
   bool looks_unreceivable() const noexcept {
     const bool empty = count_.load(std::memory_order_relaxed) == 0 && senders_.empty();
     std::atomic_thread_fence(std::memory_order_acquire);
-    return empty && !closed_.load(std::memory_order_relaxed);
+    return empty && phase_.load(std::memory_order_relaxed) == phase::open;
   }
 
   /// Closed, with nothing left to receive: for ever. Synchronizes with close.
   bool is_drained() const noexcept {
-    return closed_.load(std::memory_order_acquire) && count_.load(std::memory_order_relaxed) == 0;
+    return phase_.load(std::memory_order_acquire) == phase::closed &&
+           count_.load(std::memory_order_relaxed) == 0;
   }
 
   /// Hints: put_inline, take_inline might do it.
@@ -230,7 +250,8 @@ class chan_core : public selectable {
     return reinterpret_cast<E*>(reinterpret_cast<std::byte*>(this) + offset);
   }
   RUNNEL_INLINE bool can_put(std::size_t count) const noexcept {
-    return count < capacity_ && receivers_.empty() && !closed_.load(std::memory_order_relaxed);
+    return count < capacity_ && receivers_.empty() &&
+           phase_.load(std::memory_order_relaxed) == phase::open;
   }
   RUNNEL_INLINE bool can_take(std::size_t count) const noexcept {
     return count != 0 && senders_.empty();
@@ -245,6 +266,7 @@ class chan_core : public selectable {
     count_.store(count - 1, std::memory_order_relaxed);
   }
   void* slot(std::size_t index) noexcept;
+  chan_outcome begin_recv_unopen(void* to) noexcept;
   void refill(std::size_t index, handoff& h) noexcept;
   bool take_waiters(int most, waiter*& first) noexcept;
 
@@ -252,7 +274,7 @@ class chan_core : public selectable {
   const std::size_t capacity_;
   std::size_t put_ = 0;   // where the next element goes
   std::size_t take_ = 0;  // where the oldest one is
-  std::atomic<bool> closed_{false};
+  std::atomic<phase> phase_{phase::open};
 #if RUNNEL_RACE || RUNNEL_TSAN
   volatile char race_byte_ = 0;
   char close_word_ = 0;  // names of clocks

@@ -50,8 +50,11 @@ struct element_ops {
   // until somebody calls chan_core::free; it may be asked again meanwhile.
   std::size_t extra = 0;
   bool (*retire)(void* extra) noexcept = nullptr;
-  // Called, outside the lock, by a receiver about to park: sends what there already is to send.
-  void (*refill)(void* extra) noexcept = nullptr;
+  // The channel is dormant and its lock held: builds at `to` what is due, if something is.
+  bool (*take_due)(void* extra, void* to) noexcept = nullptr;
+  // Called, outside the lock, by a receiver about to park: sees to it that somebody sends, and
+  // sends what is due already. Throws std::bad_alloc. The channel is not dormant afterwards.
+  void (*before_wait)(void* extra) = nullptr;
 };
 
 template <class E>

@@ -44,6 +44,24 @@ struct timer_node {
 /// allocation in steady state. Throws std::bad_alloc if the heap cannot grow.
 RUNNEL_API void timer_arm(timer_node& node, steady_time when, std::chrono::nanoseconds period = {});
 
+/// Whether a node is to be armed after all, called under the lock of the shard it would be armed
+/// in. True: it is, at node.when and node.period, and node.shard is set to `shard` before anybody
+/// may see that it is.
+using timer_claim = bool (*)(timer_node& node, std::uint32_t shard) noexcept;
+
+/// Arms a node that is armed nowhere if `claim` says so; several may try to at once. Throws
+/// std::bad_alloc, and then claim was not called.
+RUNNEL_API void timer_adopt(timer_node& node, timer_claim claim);
+
+/// Counts, for runtime_stats, a timer that is armed but in no heap: one more, or one less.
+void count_dormant_timer(bool more) noexcept;
+
+/// The first tick after `now` of a timer that was due at `when`; those between are dropped.
+std::int64_t next_tick(std::int64_t when, std::int64_t period, std::int64_t now) noexcept;
+
+/// A deadline as a node keeps it: cut to what can be computed with.
+std::int64_t timer_deadline(steady_time t) noexcept;
+
 /// Fires the node here and now if it is due. For someone about to wait for it: cheaper than to park
 /// until a processor comes by the shard.
 void timer_fire_if_due(timer_node& node) noexcept;
