@@ -1,6 +1,7 @@
 #include <chrono>
 #include <mutex>
 #include <new>
+#include <runnel/detail/fatal.hpp>
 #include <runnel/detail/timer_channel.hpp>
 #include <runnel/detail/timer_node.hpp>
 #include <type_traits>
@@ -20,7 +21,9 @@ E make_tick(std::int64_t when) noexcept {
     return time;
   } else {
     const race_ignore ignore;
-    return new steady_time(time);  // out of memory ends the program, as in race_tokens.hpp
+    E box = new (std::nothrow) steady_time(time);
+    if (box == nullptr) fatal("out of memory: cannot send the time of a timer");
+    return box;
   }
 }
 
