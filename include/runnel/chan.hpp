@@ -208,7 +208,8 @@ class receiving : public Base {
 
   /// Receives the next value. Blocks until there is one or the channel is closed; on nil for ever.
   /// Receivers that wait are served first come, first served. Empty once closed and drained.
-  /// Throws only what moving a T throws (the value is lost then).
+  /// Throws only what moving a T throws (the value is lost then); std::bad_alloc where the channel
+  /// is a timer's (time.hpp).
   /// Synchronizes: with the send of the value, or with the close; see also send.
   /// Complexity: constant. Go: v, ok := <-ch.
   RUNNEL_INLINE std::optional<T> recv() const { return chan_recv<T>(this->core_); }

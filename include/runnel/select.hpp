@@ -18,7 +18,8 @@
 //  - An lvalue channel, handler or output is referred to, not copied; the channel's reference count
 //    is left alone.
 //  - Nothing is allocated by a select of any number of cases given as arguments, nor by a span of
-//    up to 16.
+//    up to 16. (A timer, or the time-out, of one that waits is put in a heap, which may have to
+//    grow.)
 // Synchronizes: the chosen case as its send, receive, lock, ... does; otherwise and time-outs do
 // not. Complexity: linear in the number of cases; a select that has to wait sorts them by address.
 #pragma once
@@ -398,7 +399,8 @@ std::size_t select_from(A& a, B& b, C& c, More&... more) {
 
 /// Waits until one of the cases can go on, does it, calls its handler and returns its index in the
 /// order written. Blocks unless there is an otherwise; select() blocks for ever.
-/// Throws panic("send on closed channel") and whatever the handler throws. Go: select {...}
+/// Throws panic("send on closed channel"), whatever the handler throws, and std::bad_alloc if the
+/// channel of a timer is among the cases (time.hpp). Go: select {...}
 template <detail::select_case_like... Cases>
 std::size_t select(Cases... cases) {
   return detail::select_from<false>(cases...);

@@ -6,9 +6,9 @@
 // timers and, once a processor has had as many, allocate nothing.
 //
 // A timer with a channel costs the runtime nothing until somebody waits for the channel: who comes
-// to receive looks at the clock, and only who has to park has the timer put in the heap, which
-// throws std::bad_alloc if it cannot grow. So nor does a timer that nobody waits for keep a
-// deadlock from being reported. Go: the same since 1.23.
+// to receive looks at the clock, and only who has to park has the timer put in the heap; the
+// receive, or the select, throws std::bad_alloc if that cannot grow. A timer that nobody has ever
+// waited for does not keep a deadlock from being reported. Go: so are its timers since 1.23.
 #pragma once
 
 #include <chrono>

@@ -7,6 +7,9 @@
 //                            first of them fill the freed slot (C == 0: takes its element
 //                            directly).
 //   closed:                  nobody waits; what is buffered is still received, then "closed".
+//   dormant, c == 0:         a timer's, which is in no heap (timer_channel.hpp). A receive asks the
+//                            clock; before it waits it has the timer put in a heap, and the channel
+//                            is open.
 // Each operation looks once, under the lock, and either completes, or links itself and parks; so
 // whoever came first is served first, and a new arrival cannot overtake: it completes at once only
 // in states in which nobody of its kind waits.
@@ -38,7 +41,9 @@
 //
 // Lock-free looks (looks_unsendable, looks_unreceivable). Not ready is read first, then not closed.
 // Closing is for ever, so at the moment of the first read the channel was open and not ready: that
-// is the moment the answer holds for. With the reads the other way round the channel could be
+// is the moment the answer holds for. (If it was dormant at the first read and open at the second:
+// the moment when it ceased to be dormant, as what was due had been received then, or had not been
+// sent.) With the reads the other way round the channel could be
 // closed in between and the answer would be wrong at every moment.
 #include <array>
 #include <limits>
@@ -175,7 +180,7 @@ void chan_core::send(chan_core* c, void* element, bool inside) {
 bool chan_core::recv(chan_core* c, void* to, bool inside) {
   if (c == nullptr) wait_for_ever(wait_reason::chan_receive_nil);
   parker* const me = self();
-  bool asked = c->ops_->before_wait == nullptr;
+  bool asked = c->ops_->get_sender == nullptr;
   for (;; inside = false) {
     handoff h;
     tokens_begin(h);
@@ -195,7 +200,7 @@ bool chan_core::recv(chan_core* c, void* to, bool inside) {
     if (!asked || c->is_dormant()) {
       c->lock_.unlock();
       tokens_end(h);
-      c->before_wait();
+      c->get_sender();
       asked = true;
       continue;
     }

@@ -11,7 +11,8 @@
 //    one by one proves nothing, since a value may move from a channel not yet looked at to one
 //    already looked at (with a single object the look alone is such a moment, and no lock is
 //    taken). Without otherwise a waiter is linked into every object, all locks are left, and the
-//    goroutine parks.
+//    goroutine parks. (Before that, the timers of dormant channels are put in a heap, all locks
+//    being left for it and step 2 begun anew.)
 // 3. Wake. Whoever makes a case possible pops its waiter and claims the select; whichever claim
 //    comes first wins, be it a channel operation, close, another object's waker or the time-out.
 //    The winner's waiter is out of its queue; the others are unlinked, one object at a time.
@@ -238,7 +239,7 @@ class selection {
         unlock_all();
         return otherwise_;
       }
-      if (wakes_dormant()) continue;
+      if (left_for_dormant()) continue;
       parker* const me = self();
       for (std::size_t k = 0; k < live_count_; ++k) enqueue(live_[k], me, claim);
       unlock_all();
@@ -249,16 +250,16 @@ class selection {
     }
   }
 
-  /// A dormant channel is nobody's to fill until its timer has been armed for those who wait. With
-  /// all locks held; if there are such channels, all locks are left and the answer is true.
-  bool wakes_dormant() {
+  /// Nobody sends to a dormant channel until its timer is in a heap. With all locks held; if there
+  /// are such channels, all locks are left to see to that, and the answer is true.
+  bool left_for_dormant() {
     const auto dormant = [](const live_case& c) {
       return c.kind == select_kind::recv && static_cast<chan_core*>(c.object)->is_dormant();
     };
     if (std::none_of(live_, live_ + live_count_, dormant)) return false;
     unlock_all();
     for (std::size_t k = 0; k < live_count_; ++k) {
-      if (dormant(live_[k])) static_cast<chan_core*>(live_[k].object)->before_wait();
+      if (dormant(live_[k])) static_cast<chan_core*>(live_[k].object)->get_sender();
     }
     return true;
   }

@@ -1,7 +1,7 @@
 // Finding that nothing can ever run again. Go: checkdead.
 //
-// All of these must hold: every worker machine sleeps, the global queue is empty, no timer is
-// armed or being fired, nobody waits for a descriptor, and every other thread of the process is
+// All of these must hold: every worker machine sleeps, the global queue is empty, no timer is in
+// a heap or being fired, nobody waits for a descriptor, and every other thread of the process is
 // asleep in this library without a time limit. Then no instruction of the program can run again
 // (signal handlers aside, which may not call the library). Threads are counted in /proc/self/task,
 // so that a plain thread which could still wake somebody, whatever library made it, keeps the

@@ -147,13 +147,13 @@ void after_fork_in_child() {
   abandon_goroutines();
   abandon_seeds();
   netpoll_close();
+  abandon_timers();
   if (sched != nullptr) {
     sched->abandoned_before = abandoned;
     abandoned = sched;
   }
   sched = nullptr;
   started.store(false, std::memory_order_relaxed);
-  abandon_timers();
 }
 
 /// What machines block: what the caller does. In the race build everything: ThreadSanitizer notes a

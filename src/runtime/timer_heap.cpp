@@ -14,8 +14,8 @@ using detail::timer_node;
 
 namespace {
 
-// A ticker whose ticks nobody takes need not be looked at for each of them: who comes to wait for
-// one asks (fire_if_due).
+// A ticker whose ticks nobody takes need not be looked at for each of them: who comes to receive
+// one asks (fire_if_due), and a select can wait for so long.
 constexpr std::int64_t unwanted_ns = 20'000;
 
 bool drained(timer_node& node, detail::timer_drain drain) noexcept {

@@ -16,7 +16,8 @@
 //  the
 //    fork that made this process, which are armed only if their entry says so.
 //  - entry.when <= node->when: the heap is ordered by lower bounds of the deadlines.
-//  - node->shard changes only under the lock of the shard it names, or before the node is shared.
+//  - node->shard changes only under the lock of the shard it names, or before others act on it:
+//    when the node is new, or joins its first heap (adopt).
 //  - next is written under lock_ and equals the root's bound (no_deadline when empty) whenever the
 //    lock is free. The root's bound is its deadline, and so the earliest of all, unless more than
 //    settled_at_once moved timers came to the root one after the other: then it may be too early,

@@ -27,6 +27,15 @@ constinit std::atomic<std::uint64_t> foreign_dormant{0};
 // One more than the highest shard ever armed in; only grows.
 constinit std::atomic<unsigned> shards_in_use{0};
 
+std::uint64_t dormant_timers() noexcept {
+  std::uint64_t sum = foreign_dormant.load(std::memory_order_relaxed);
+  if (sched == nullptr) return sum;
+  for (processor* p = sched->made.load(std::memory_order_acquire); p != nullptr; p = p->next_made) {
+    sum += p->dormant_timers.read();
+  }
+  return sum;
+}
+
 /// The shard to arm in, announced to those who look for deadlines.
 unsigned choose_shard() noexcept {
   const unsigned shard = timer_shard_hint();
@@ -80,17 +89,11 @@ unsigned timer_shards() noexcept { return shards_in_use.load(std::memory_order_a
 
 void abandon_timers() noexcept {
   for (timer_heap& heap : shards.heaps) heap.abandon();
-  foreign_dormant.store(0, std::memory_order_relaxed);
+  foreign_dormant.store(dormant_timers(), std::memory_order_relaxed);
 }
 
 std::size_t armed_timers() noexcept {
-  std::uint64_t dormant = foreign_dormant.load(std::memory_order_relaxed);
-  if (sched != nullptr) {
-    for (processor* p = sched->made.load(std::memory_order_acquire); p != nullptr;
-         p = p->next_made) {
-      dormant += p->dormant_timers.read();
-    }
-  }
+  const std::uint64_t dormant = dormant_timers();
   // One processor may have been read before a timer began, another after its end.
   std::size_t sum = static_cast<std::int64_t>(dormant) < 0 ? 0 : dormant;
   const unsigned n = timer_shards();

@@ -1,8 +1,8 @@
 // The runtime's timers as the scheduler sees them: shards, one per processor in use.
 //
-// A timer is armed in the shard of the processor that armed it, so that processors do not share a
-// lock, but any machine may run any shard: an overdue timer fires although its processor is
-// stalled.
+// A timer is armed in the shard of the processor that armed it (with a channel: that first waited
+// for it), so that processors do not share a lock, but any machine may run any shard: an overdue
+// timer fires although its processor is stalled.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +34,8 @@ std::int64_t next_deadline(unsigned shard) noexcept;
 std::int64_t next_deadline() noexcept;
 /// How many shards have ever been armed in: the others, from this number on, are empty.
 unsigned timer_shards() noexcept;
-/// In the child of a fork: forgets all timers, whose threads are gone, and locks they may have
-/// held.
+/// In the child of a fork, before the scheduler is given up: forgets the heaps, and locks that
+/// threads which are gone may have held. Dormant timers are left.
 void abandon_timers() noexcept;
 /// Timers armed now, dormant ones included; takes every shard's lock for a moment.
 std::size_t armed_timers() noexcept;

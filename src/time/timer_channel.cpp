@@ -1,3 +1,4 @@
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <new>
@@ -36,11 +37,15 @@ struct channel_timer : timer_node {
   explicit channel_timer(chan_core& c) noexcept : core(c) { fire = &fired; }
   chan_core& core;
   // It has been in a heap, whose lock guards it from then on. Written with that lock and the
-  // channel's held.
-  bool heaped = false;
+  // channel's held, after `shard`; whoever reads it without either does so with acquire.
+  std::atomic<bool> heaped{false};
 
-  /// With the channel's lock held.
-  void doze(bool dormant) noexcept {
+  // With the channel's lock held.
+
+  bool was_heaped() const noexcept { return heaped.load(std::memory_order_relaxed); }
+
+  /// Else idle, or in a heap.
+  void make_dormant(bool dormant) noexcept {
     if (core.is_dormant() != dormant) count_dormant_timer(dormant);
     core.set_dormant(dormant);
   }
@@ -59,8 +64,8 @@ struct channel_timer : timer_node {
 // Such an object is trivially destroyed: its memory is the channel's.
 bool retire(void* extra) noexcept {
   auto& timer = *static_cast<channel_timer*>(extra);
-  if (timer.heaped) timer_cancel(timer);
-  timer.doze(false);
+  if (timer.was_heaped()) timer_cancel(timer);
+  timer.make_dormant(false);
   return true;
 }
 
@@ -71,29 +76,31 @@ bool take_due(void* extra, void* to) noexcept {
   if (timer.when > now || !timer.core.receivers().empty()) return false;
   ::new (to) tick(make_tick(timer.when));
   if (timer.period == 0) {
-    timer.doze(false);
+    timer.make_dormant(false);
   } else {
     timer.when = next_tick(timer.when, timer.period, now);
   }
   return true;
 }
 
-bool claim(timer_node& node, std::uint32_t shard) noexcept {
+bool join_heap(timer_node& node, std::uint32_t shard) noexcept {
   auto& timer = static_cast<channel_timer&>(node);
   const std::lock_guard hold(timer.core.lock());
   if (!timer.core.is_dormant()) return false;
-  timer.doze(false);
-  timer.heaped = true;
+  timer.make_dormant(false);
   timer.shard.store(shard, std::memory_order_relaxed);
+  timer.heaped.store(true, std::memory_order_release);
   return true;
 }
 
-void before_wait(void* extra) {
+// Of a node that has never been in a heap `shard` says nothing: nobody's lock would keep a machine
+// that fires it from one that puts it in a heap just now.
+void get_sender(void* extra) {
   auto& timer = *static_cast<channel_timer*>(extra);
-  if (timer.core.is_dormant()) {
-    timer_adopt(timer, &claim);
-  } else {
+  if (timer.heaped.load(std::memory_order_acquire)) {
     timer_fire_if_due(timer);
+  } else if (timer.core.is_dormant()) {
+    timer_adopt(timer, &join_heap);
   }
 }
 
@@ -102,9 +109,18 @@ constexpr element_ops timer_ops = [] {
   ops.extra = sizeof(channel_timer);
   ops.retire = &retire;
   ops.take_due = &take_due;
-  ops.before_wait = &before_wait;
+  ops.get_sender = &get_sender;
   return ops;
 }();
+
+/// Makes a dormant timer idle. False: somebody has armed it in a heap, stopped it or set it anew,
+/// and so that arming is no more.
+bool withdraw(channel_timer& timer, std::int64_t when, std::int64_t period) noexcept {
+  const std::lock_guard hold(timer.core.lock());
+  const bool found = timer.core.is_dormant() && timer.when == when && timer.period == period;
+  if (found) timer.make_dormant(false);
+  return found;
+}
 
 channel_timer& timer_of(chan_core& c) noexcept { return *static_cast<channel_timer*>(c.extra()); }
 
@@ -120,19 +136,19 @@ chan_core* make_timer_channel(steady_time when, std::chrono::nanoseconds period)
   c->timer_armed();
   timer->when = timer_deadline(when);
   timer->period = period.count();
-  timer->doze(true);
+  timer->make_dormant(true);
   return c;
 }
 
 bool stop_timer_channel(chan_core& c) noexcept {
   channel_timer& timer = timer_of(c);
   c.lock().lock();
-  if (timer.heaped) {
+  if (timer.was_heaped()) {
     c.lock().unlock();
     return timer_cancel(timer, &discard);
   }
   const bool was_armed = c.is_dormant();
-  timer.doze(false);
+  timer.make_dormant(false);
   c.lock().unlock();
   return was_armed;
 }
@@ -141,7 +157,7 @@ bool reset_timer_channel(chan_core& c, steady_time when, std::chrono::nanosecond
   channel_timer& timer = timer_of(c);
   c.timer_armed();
   c.lock().lock();
-  if (timer.heaped) {
+  if (timer.was_heaped()) {
     c.lock().unlock();
     return timer_reset(timer, when, period, &discard);
   }
@@ -149,14 +165,13 @@ bool reset_timer_channel(chan_core& c, steady_time when, std::chrono::nanosecond
   const bool waited_for = !c.receivers().empty();
   timer.when = timer_deadline(when);
   timer.period = period.count();
-  timer.doze(true);
+  timer.make_dormant(true);
   c.lock().unlock();
   if (waited_for) {
     try {
-      timer_adopt(timer, &claim);
+      timer_adopt(timer, &join_heap);
     } catch (const std::bad_alloc&) {
-      stop_timer_channel(c);
-      throw;
+      if (withdraw(timer, timer_deadline(when), period.count())) throw;
     }
   }
   return was_armed;

@@ -284,7 +284,9 @@ RUNNEL_TEST_BOTH(time_basic, sleeps_of_no_length) {
 RUNNEL_TEST_BOTH(time_basic, near_timers_among_many_far_ones) {
   const int n = runnel_test::rounds(20'000);
   std::vector<runnel::timer> far;
-  for (int i = 0; i < n; ++i) far.emplace_back(1h + std::chrono::seconds(i % 100));
+  for (int i = 0; i < n; ++i) {
+    far.push_back(runnel::after_func(1h + std::chrono::seconds(i % 100), [] {}));
+  }
   std::atomic<bool> stop{false};
   crew movers;
   for (int g = 0; g < 2; ++g) {
@@ -294,7 +296,11 @@ RUNNEL_TEST_BOTH(time_basic, near_timers_among_many_far_ones) {
       }
     });
   }
-  const runnel::defer at_end{[&] { stop = true; }};  // before the movers are waited for
+  const runnel::defer at_end{[&] {
+    stop = true;
+    movers.wait();
+    for (runnel::timer& t : far) t.stop();
+  }};
   for (int i = 0; i < 10; ++i) {
     const chan<void> ran;
     runnel::after_func(1ms, [ran] { ran.close(); });

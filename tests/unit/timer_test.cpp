@@ -44,6 +44,11 @@ bool received(const recv_chan<time_point>& c) {
   return c.try_recv(t) == chan_status::ok;
 }
 
+/// Puts the timer of a channel in a heap, as it is in none before somebody has waited for it.
+void wait_a_moment(const recv_chan<time_point>& c) {
+  runnel::select(runnel::on_recv(c), runnel::on_timeout(1ns));
+}
+
 }  // namespace
 
 RUNNEL_TEST_BOTH(timer, dropping_disarms_at_once) {
@@ -297,7 +302,11 @@ RUNNEL_TEST_BOTH(timer, stopped_from_everywhere) {
       crew makers;
       for (int g = 0; g < 4; ++g) {
         makers.go([&] {
-          for (int i = 0; i < rounds(500); ++i) timers.send(std::make_unique<runnel::timer>(1h));
+          for (int i = 0; i < rounds(500); ++i) {
+            auto t = std::make_unique<runnel::timer>(1h);
+            wait_a_moment(t->c());
+            timers.send(std::move(t));
+          }
         });
       }
     }
@@ -318,6 +327,7 @@ RUNNEL_TEST(timer, a_hundred_thousand_at_once) {
   timers.reserve(static_cast<std::size_t>(n));
   for (int i = 0; i < n; ++i) {
     timers.emplace_back(1h + std::chrono::microseconds(random() % 1'000'000));
+    wait_a_moment(timers.back().c());
   }
   EXPECT_GE(armed(), before + static_cast<std::size_t>(n));
   for (auto& t : timers) EXPECT_TRUE(t.reset(std::chrono::microseconds(random() % 100'000)));

@@ -267,6 +267,35 @@ RUNNEL_TEST_BOTH(timer_dormant, waits_that_begin_and_end_beside_stop_and_reset) 
   }
 }
 
+// Receivers that find a timer idle beside one that arms it for those who wait, on another processor
+// than the one whose heap is being emptied all the time.
+RUNNEL_TEST_BOTH(timer_dormant, plain_receives_of_an_idle_timer_that_is_armed) {
+  std::atomic<bool> done{false};
+  crew busy;
+  for (int g = 0; g < 2; ++g) {
+    busy.go([&] {
+      while (!done) runnel::sleep_for(1ns);
+    });
+  }
+  for (int round = 0; round < rounds(300); ++round) {
+    runnel::timer t(1h);
+    t.stop();
+    std::atomic<int> received_by{0};
+    crew all;
+    for (int g = 0; g < 3; ++g) {
+      all.go([&] {
+        EXPECT_TRUE(t.c().recv());
+        ++received_by;
+      });
+    }
+    for (int n = 1; n <= 3; ++n) {
+      t.reset(0ns);
+      EXPECT_TRUE(eventually([&] { return received_by == n; }));
+    }
+  }
+  done = true;
+}
+
 RUNNEL_TEST_BOTH(timer_dormant, the_last_handle_may_go_while_it_fires) {
   crew all;
   for (int g = 0; g < 4; ++g) {

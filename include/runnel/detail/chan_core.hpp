@@ -136,8 +136,8 @@ class chan_core : public selectable {
   void set_dormant(bool dormant) noexcept {
     phase_.store(dormant ? phase::dormant : phase::open, std::memory_order_relaxed);
   }
-  /// element_ops::before_wait, for select.
-  void before_wait() { ops_->before_wait(extra()); }
+  /// element_ops::get_sender, of a channel that is or was dormant.
+  void get_sender() { ops_->get_sender(extra()); }
   /// Destroys what is buffered (Go: timerchandrain). True if there was something. The caller keeps
   /// the timer from firing meanwhile.
   RUNNEL_API bool discard_buffered() noexcept;

@@ -52,9 +52,10 @@ struct element_ops {
   bool (*retire)(void* extra) noexcept = nullptr;
   // The channel is dormant and its lock held: builds at `to` what is due, if something is.
   bool (*take_due)(void* extra, void* to) noexcept = nullptr;
-  // Called, outside the lock, by a receiver about to park: sees to it that somebody sends, and
-  // sends what is due already. Throws std::bad_alloc. The channel is not dormant afterwards.
-  void (*before_wait)(void* extra) = nullptr;
+  // Called, outside the lock, by a receiver that found nothing: sees to it that what is due will be
+  // sent. Throws std::bad_alloc. Who finds the channel dormant afterwards, as others have made it
+  // so, calls it again.
+  void (*get_sender)(void* extra) = nullptr;
 };
 
 template <class E>

@@ -2,7 +2,8 @@
 //
 // Protocol
 //  - A node belongs to one shard of the timer heap at a time; all fields but `fire` are guarded by
-//    that shard's lock.
+//    that shard's lock. (Before it joins its first by timer_adopt, `when` and `period` are guarded
+//    by what its owner chooses, and nobody looks at the others.)
 //  - fire(node, deadline) runs on a machine inside the scheduler, under the shard's lock: it must
 //    be short, must not block, must not arm or cancel timers of the same shard, and may call
 //    ready() only through the list it is given: it returns the parker to make ready (or null) and
