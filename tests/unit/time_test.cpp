@@ -14,26 +14,18 @@
 
 #include "support/crew.hpp"
 #include "support/test.hpp"
+#include "support/timer_channels.hpp"
 
 using namespace std::chrono_literals;
 using runnel::chan;
-using runnel::chan_status;
 using runnel::recv_chan;
 using runnel_test::crew;
 using runnel_test::eventually;
 using runnel_test::panic_text;
+using runnel_test::received;
 using runnel_test::rounds;
 using clock_type = std::chrono::steady_clock;
 using time_point = clock_type::time_point;
-
-namespace {
-
-bool received(const recv_chan<time_point>& c) {
-  time_point t;
-  return c.try_recv(t) == chan_status::ok;
-}
-
-}  // namespace
 
 // TestAfter, TestAfterTick, TestAfterTimes, TestTickTimes.
 RUNNEL_TEST_BOTH(time, what_is_received_is_the_time_of_the_event) {

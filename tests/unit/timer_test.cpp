@@ -19,13 +19,14 @@
 #include "support/alloc_count.hpp"
 #include "support/crew.hpp"
 #include "support/test.hpp"
+#include "support/timer_channels.hpp"
 
 using namespace std::chrono_literals;
 using runnel::chan;
-using runnel::chan_status;
 using runnel::recv_chan;
 using runnel_test::crew;
 using runnel_test::eventually;
+using runnel_test::received;
 using runnel_test::rounds;
 using clock_type = std::chrono::steady_clock;
 using time_point = clock_type::time_point;
@@ -37,16 +38,6 @@ std::size_t armed() { return runnel::stats().timers; }
 // Others may still be on their way out of a wait with a timer.
 bool armed_falls_to(std::size_t n) {
   return eventually([n] { return armed() <= n; });
-}
-
-bool received(const recv_chan<time_point>& c) {
-  time_point t;
-  return c.try_recv(t) == chan_status::ok;
-}
-
-/// Puts the timer of a channel in a heap, as it is in none before somebody has waited for it.
-void wait_a_moment(const recv_chan<time_point>& c) {
-  runnel::select(runnel::on_recv(c), runnel::on_timeout(1ns));
 }
 
 }  // namespace
@@ -304,7 +295,7 @@ RUNNEL_TEST_BOTH(timer, stopped_from_everywhere) {
         makers.go([&] {
           for (int i = 0; i < rounds(500); ++i) {
             auto t = std::make_unique<runnel::timer>(1h);
-            wait_a_moment(t->c());
+            runnel_test::put_in_heap(t->c());
             timers.send(std::move(t));
           }
         });
@@ -327,7 +318,7 @@ RUNNEL_TEST(timer, a_hundred_thousand_at_once) {
   timers.reserve(static_cast<std::size_t>(n));
   for (int i = 0; i < n; ++i) {
     timers.emplace_back(1h + std::chrono::microseconds(random() % 1'000'000));
-    wait_a_moment(timers.back().c());
+    runnel_test::put_in_heap(timers.back().c());
   }
   EXPECT_GE(armed(), before + static_cast<std::size_t>(n));
   for (auto& t : timers) EXPECT_TRUE(t.reset(std::chrono::microseconds(random() % 100'000)));

@@ -17,6 +17,7 @@
 
 #include "support/crew.hpp"
 #include "support/test.hpp"
+#include "support/timer_channels.hpp"
 
 using namespace std::chrono_literals;
 using runnel::chan;
@@ -24,16 +25,12 @@ using runnel::chan_status;
 using runnel::recv_chan;
 using runnel_test::crew;
 using runnel_test::eventually;
+using runnel_test::received;
 using runnel_test::rounds;
 using clock_type = std::chrono::steady_clock;
 using time_point = clock_type::time_point;
 
 namespace {
-
-bool received(const recv_chan<time_point>& c) {
-  time_point t;
-  return c.try_recv(t) == chan_status::ok;
-}
 
 bool received_by_select(const recv_chan<time_point>& c) {
   return runnel::select(runnel::on_recv(c), runnel::otherwise()) == 0;
