@@ -112,11 +112,12 @@ const row hog{"PingPongHog", [](run& r) {
 /// Two goroutines per processor do n yields in all.
 const row yield{"Yield", [](run& r) {
                   const int n = 2 * runnel::max_procs();
+                  const std::int64_t each = r.n() / n;
                   runnel::wait_group wg;
                   wg.add(n);
                   for (int g = 0; g < n; ++g) {
-                    runnel::go([&] {
-                      for (std::int64_t i = 0; i < r.n() / n; ++i) runnel::yield();
+                    runnel::go([&wg, each] {
+                      for (std::int64_t i = 0; i < each; ++i) runnel::yield();
                       wg.done();
                     });
                   }

@@ -120,11 +120,12 @@ func BenchmarkPingPongHog(b *testing.B) {
 // BenchmarkYield: two goroutines per processor do b.N yields in all.
 func BenchmarkYield(b *testing.B) {
 	n := 2 * procs()
+	each := b.N / n
 	var wg sync.WaitGroup
 	wg.Add(n)
 	for g := 0; g < n; g++ {
 		go func() {
-			for i := 0; i < b.N/n; i++ {
+			for i := 0; i < each; i++ {
 				runtime.Gosched()
 			}
 			wg.Done()
