@@ -1,5 +1,5 @@
-// The context switch alone, without a scheduler: two contexts that switch to each other. They lie at
-// constant addresses: through a pointer the compiler has to spill it around the switch, which
+// The context switch alone, without a scheduler: two contexts that switch to each other. They lie
+// at constant addresses: through a pointer the compiler has to spill it around the switch, which
 // clobbers every register, and the row would measure that reload from the stack just changed to
 // (Ice Lake: 2.4 ns a switch instead of 1.4).
 #include <cstdint>

@@ -152,7 +152,7 @@ void chan_core::send(chan_core* c, void* element, bool inside) {
   const send_source source{element};
   handoff h;
   tokens_begin(h);
-  if (!inside) c->lock_.lock();
+  if (!inside) c->lock_.lock_joining();
   const chan_outcome outcome = c->begin_send(source, h);
   if (outcome == chan_outcome::done) {
     c->lock_.unlock();
@@ -184,7 +184,7 @@ bool chan_core::recv(chan_core* c, void* to, bool inside) {
   for (;; inside = false) {
     handoff h;
     tokens_begin(h);
-    if (!inside) c->lock_.lock();
+    if (!inside) c->lock_.lock_joining();
     const chan_outcome outcome = c->begin_recv(to, h);
     if (outcome == chan_outcome::done) {
       c->lock_.unlock();

@@ -78,7 +78,7 @@ class selection {
       find_candidates();
       if (candidate_count_ != 0) {
         const std::uint32_t i = take_candidate();
-        if (attempt(cases_[i])) return i;
+        if (attempt(cases_[i], cases_, n_)) return i;
         return wait();
       }
     }
@@ -86,19 +86,26 @@ class selection {
     return wait();
   }
 
-  /// Tries one case under its own lock. True: it is done.
-  static bool attempt(select_record& r) {
+  /// Tries one of the n cases under its own lock. True: it is done.
+  static bool attempt(select_record& r, const select_record* cases, std::size_t n) {
     if (r.kind > select_kind::object) return true;
     object_lock& lock = r.object->lock();
     handoff h;
     tokens_begin(h);
-    lock.lock();
+    if (__builtin_expect(!lock.try_lock_biased(current_thread()), 0)) {
+      may_wait(cases, n) ? lock.lock_joining() : lock.lock();
+    }
     const chan_outcome outcome = begin(r, h);
     lock.unlock();
     return finish(r, outcome, h);
   }
 
  private:
+  static bool may_wait(const select_record* cases, std::size_t n) noexcept {
+    return std::none_of(cases, cases + n,
+                        [](const select_record& r) { return r.kind == select_kind::otherwise; });
+  }
+
   // ---- step 1
 
   /// Sorts the cases by what they are, and those on objects by address; cases on one object stay in
@@ -459,7 +466,7 @@ class selection {
 std::size_t select_run(select_record* cases, std::size_t n, void* space, bool ordered,
                        std::size_t first) {
   if (__builtin_expect(current_thread() == nullptr, 0)) attach_thread();
-  if (first < n && selection::attempt(cases[first])) return first;
+  if (first < n && selection::attempt(cases[first], cases, n)) return first;
   return selection(cases, n, space, ordered).run(first != none_ready);
 }
 

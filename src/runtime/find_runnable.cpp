@@ -194,6 +194,7 @@ goroutine* search(machine* m) noexcept {
       ticks_since = now;
     }
     if (goroutine* g = look_at_others(m, now - ticks_since > next_patience_ns, now)) return g;
+    if (goroutine* g = m->p->pick(m)) return g;  // came over, see join.cpp
     if (sched->stopping.load(std::memory_order_relaxed)) return nullptr;
     for (int i = 0; i < 16 && sched->global.size() == 0; ++i) cpu_relax();
     now = now_ns();
@@ -214,8 +215,11 @@ bool work_elsewhere() noexcept {
 /// Gives m's processor up and sleeps; on return m may have another. See the head of the file.
 void go_idle(machine* m) noexcept {
   sched->lock.lock();
-  put_idle_processor_locked(release_processor(m));
+  processor* const given_up = release_processor(m);
+  put_idle_processor_locked(given_up);
   sched->lock.unlock();
+  // Somebody came over to it since the last look (join.cpp), and nobody is there to run him.
+  if (!given_up->looks_empty()) given_up->help_from.store(1, std::memory_order_relaxed);
   const bool searched = m->searching;
   if (searched) stop_searching(m);
   std::atomic_thread_fence(std::memory_order_seq_cst);

@@ -2,7 +2,9 @@
 #include <runnel/detail/object_lock.hpp>
 
 #include "arch/runtime_lock.hpp"
+#include "arch/ticks.hpp"
 #include "runtime/fence.hpp"
+#include "runtime/join.hpp"
 
 namespace runnel::detail {
 namespace {
@@ -18,7 +20,11 @@ constexpr std::uint8_t max_doublings = 3;
 }  // namespace
 
 void object_lock::acquire_word() noexcept {
-  if (word_.exchange(1, std::memory_order_acquire) == 0) return;
+  if (word_.exchange(1, std::memory_order_acquire) != 0) wait_for_word();
+}
+
+// False: only after a nap or more.
+bool object_lock::wait_for_word() noexcept {
   // Each look takes the cache line away from whoever is inside, and what it guards with it, for
   // half a microsecond. Looks therefore grow rare, up to 10 us: a lock that two threads fight for
   // then stays with one for some hundred sections at a time. (One look after each pause:
@@ -28,13 +34,14 @@ void object_lock::acquire_word() noexcept {
     for (int i = 0; i < pauses; ++i) runtime::cpu_relax();
     if (word_.load(std::memory_order_relaxed) == 0 &&
         word_.exchange(1, std::memory_order_acquire) == 0) {
-      return;
+      return true;
     }
   }
   runtime::backoff b;
   do {
     while (word_.load(std::memory_order_relaxed) != 0) b.wait();
   } while (word_.exchange(1, std::memory_order_acquire) != 0);
+  return false;
 }
 
 void object_lock::revoke(thread* owner) noexcept {
@@ -48,6 +55,45 @@ void object_lock::revoke(thread* owner) noexcept {
 
 void object_lock::lock_slow(thread* me) noexcept {
   acquire_word();
+  note_entry(me);
+}
+
+// Inside word_, which me has waited for. True: it was left, and the goroutine has gone over.
+bool object_lock::join_last(thread* me, std::uint64_t begun, bool soon) noexcept {
+  if (!soon) {
+    runtime::forget_lock_waits(me->crowd);
+    return false;
+  }
+  const std::uint32_t crowded = runtime::note_lock_wait(me->crowd, begun, arch::ticks());
+  const bool went_last = went_ == me->number + 1;
+  thread* const with = last_;
+  if (crowded < (went_last ? runtime::crowded_again : runtime::crowded_first) || with == nullptr ||
+      with == me) {
+    return false;
+  }
+  runtime::forget_lock_waits(me->crowd);
+  went_ = me->number + 1;
+  word_.store(0, std::memory_order_release);
+  runtime::join_processor_of(with);
+  return true;
+}
+
+void object_lock::lock_joining_slow() noexcept {
+  thread* me = current_thread();
+  if (word_.exchange(1, std::memory_order_acquire) != 0) {
+    const std::uint64_t begun = arch::ticks();
+    const bool soon = wait_for_word();
+    if (me != nullptr && join_last(me, begun, soon)) {
+      me = current_thread();
+      if (enter_biased(me, 0)) return;
+      acquire_word();
+    }
+  }
+  note_entry(me);
+}
+
+// Inside word_, since just now.
+void object_lock::note_entry(thread* me) noexcept {
   thread* owner = owner_.load(std::memory_order_relaxed);
   if (owner != nullptr) {
     // The owner comes here only after a visit (unlock_visit gave the bias back meanwhile); it is

@@ -124,6 +124,16 @@ std::uint32_t processor::steal(goroutine** out, bool take_next) noexcept {
   return taken;
 }
 
+bool processor::take_in(goroutine* g, const machine* holder) noexcept {
+  if (!lock.try_lock_visit()) return false;
+  // release_processor writes m before it takes the lock: who is seen here has yet to take it.
+  const bool room =
+      !detached && m.load(std::memory_order_relaxed) == holder && ring_count() < ring_size / 2;
+  if (room) put_ring(g);
+  end_visit();
+  return room;
+}
+
 std::uint32_t processor::drain(goroutine*& first, goroutine*& last, bool detach) noexcept {
   backoff b;
   while (!lock.try_lock_visit()) b.wait();

@@ -131,6 +131,9 @@ struct alignas(detail::cache_line) processor {
   /// Any thread but the holder: moves half of the ring (and run_next if take_next and nothing else
   /// is there) out; returns how many were written to `out`, which has room for ring_size / 2 + 1.
   std::uint32_t steal(goroutine** out, bool take_next) noexcept;
+  /// Any thread: puts g at the end if `holder` holds this processor and there is ample room. The
+  /// holder then runs it, or sees it after it has given the processor up.
+  bool take_in(goroutine* g, const machine* holder) noexcept;
   /// Any thread: empties the queue into `out` (chained by next) and, if `detach`, refuses more.
   /// Returns the number; first and last of the chain.
   std::uint32_t drain(goroutine*& first, goroutine*& last, bool detach) noexcept;

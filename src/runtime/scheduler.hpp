@@ -8,7 +8,9 @@
 //  - A processor's queue: its holder looks there before it gives the processor up, so work pushed
 //  by
 //    the holder needs no wakeup to be run; waking others is for parallelism only, and sysmon makes
-//    up for one that was missed. So a push costs no fence.
+//    up for one that was missed. So a push costs no fence. Who comes over from elsewhere (join.cpp)
+//    joins it inside its lock, which the holder takes once more when it has given it up, and then
+//    looks.
 //  - The global queue, timers, the poller: whoever adds there from elsewhere publishes, then (full
 //    fence) looks for idle processors; a machine that goes idle publishes that, then (full fence)
 //    looks there again. One of the two sees the other (find_runnable.cpp).

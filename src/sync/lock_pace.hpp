@@ -23,6 +23,8 @@
 #include <runnel/detail/park.hpp>
 #include <runnel/detail/thread.hpp>
 
+#include "arch/ticks.hpp"
+
 namespace runnel::detail {
 
 enum class better : std::uint8_t { unknown, together, apart };
@@ -42,17 +44,6 @@ inline constexpr std::uint32_t regimes_apart = 1U << 20;
 /// How often a thread calls for help when it was apart, had better be, and is not. An idle machine
 /// may be just about to sleep, or asleep and slow to come; but what it knows may be out of date.
 inline constexpr std::uint8_t most_calls = 8;
-
-/// The CPU's counter, which costs less than clock_gettime. Not ordered with what stands around it.
-inline std::uint64_t ticks() noexcept {
-#if defined(__x86_64__)
-  return __builtin_ia32_rdtsc();
-#else
-  std::uint64_t now;
-  asm volatile("mrs %0, cntvct_el0" : "=r"(now));
-  return now;
-#endif
-}
 
 /// Counts a take; is one to call next_window? A mutex is watched until twelve windows have told of
 /// it and others have been taken 256 times meanwhile. After 16384 times it is given up in any case:

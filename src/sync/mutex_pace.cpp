@@ -35,7 +35,7 @@ bool wanted_by_others() noexcept {
 // knows of being apart is of before.
 void mutex::begin_trial(detail::thread* me) noexcept {
   takes_ += detail::regimes_apart;
-  if (me != nullptr) detail::next_window(me->pace, this, takes_, detail::ticks());
+  if (me != nullptr) detail::next_window(me->pace, this, takes_, arch::ticks());
   tried_ms_.store(coarse_ms(), std::memory_order_relaxed);
   better_.store(detail::better::unknown, std::memory_order_relaxed);
 }
@@ -62,8 +62,8 @@ void mutex::end_window(detail::thread* me) noexcept {
     detail::note_errand(me->pace, this, true);
   }
   const std::uint32_t threads = std::max(2U, runtime::sched->procs.load(std::memory_order_relaxed));
-  const detail::window kind = detail::next_window(me->pace, this, takes_, detail::ticks(),
-                                                  4 * detail::pace_window * threads);
+  const detail::window kind =
+      detail::next_window(me->pace, this, takes_, arch::ticks(), 4 * detail::pace_window * threads);
   if (kind == detail::window::nothing) return;
   if (try_anew_.load(std::memory_order_relaxed)) {
     try_anew_.store(false, std::memory_order_relaxed);

@@ -1,10 +1,8 @@
 // mutex: those who fight for it are on one processor or on two, whichever is faster.
 #include <atomic>
-#include <cstdlib>
 #include <mutex>
 #include <random>
 #include <runnel/runtime.hpp>
-#include <string_view>
 #include <thread>
 
 #include "sync_support.hpp"
@@ -15,14 +13,6 @@ using runnel_test::crew;
 using runnel_test::rounds;
 
 namespace {
-
-// Neither instrumented nor emulated, and with a scheduler that does not play tricks.
-bool at_full_speed() {
-  const char* debug = std::getenv("RUNNEL_DEBUG");
-  const bool chaos =
-      debug != nullptr && std::string_view(debug).find("chaos") != std::string_view::npos;
-  return !runnel_test::under_sanitizer && !runnel_test::emulated && !chaos;
-}
 
 // Two goroutines, with so much work between sections, for a while: how many of a thousand sections
 // followed one on another thread.
@@ -55,7 +45,8 @@ int changes_of_thread(std::chrono::nanoseconds work) {
 // In each case five attempts running: a busy machine gives two CPUs now and then only, and one that
 // gives one keeps everybody together.
 RUNNEL_TEST(mutex_apart, those_with_work_of_their_own_do_it_at_once) {
-  if (runnel::max_procs() != 2 || std::thread::hardware_concurrency() < 2 || !at_full_speed()) {
+  if (runnel::max_procs() != 2 || std::thread::hardware_concurrency() < 2 ||
+      !runnel_test::at_full_speed()) {
     return;
   }
   int running = 0;
@@ -67,7 +58,7 @@ RUNNEL_TEST(mutex_apart, those_with_work_of_their_own_do_it_at_once) {
 
 // If they stayed apart it would be 14 to 34, because each has the mutex many times running.
 RUNNEL_TEST(mutex_apart, those_without_come_together) {
-  if (!at_full_speed()) return;
+  if (!runnel_test::at_full_speed()) return;
   int running = 0;
   EXPECT_TRUE(runnel_test::eventually([&] {
     running = changes_of_thread(0ns) < 5 ? running + 1 : 0;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <runnel/sync.hpp>
 #include <runnel/time.hpp>
 #include <string>
@@ -68,6 +69,14 @@ class thread_group {
 template <class T>
 constexpr bool is_pinned = !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T> &&
                            !std::is_move_constructible_v<T> && !std::is_move_assignable_v<T>;
+
+// Neither instrumented nor emulated, and with a scheduler that does not play tricks.
+inline bool at_full_speed() {
+  const char* debug = std::getenv("RUNNEL_DEBUG");
+  const bool chaos =
+      debug != nullptr && std::string_view(debug).find("chaos") != std::string_view::npos;
+  return !under_sanitizer && !emulated && !chaos;
+}
 
 // Uses up CPU without calling the library.
 inline void burn(std::chrono::steady_clock::duration d) {

@@ -26,6 +26,10 @@
 // of the locked instructions saved. Without membarrier (old kernels, some emulators) nothing is
 // biased.
 //
+// Goroutines on several threads that do next to nothing but wait for one lock are faster on one
+// thread, where the lock is biased. A channel's operations, who hold nothing yet, may therefore go
+// over to the processor of whom they wait for (lock_joining; src/runtime/join.cpp).
+//
 // Waiting spins, then yields the CPU, then sleeps in growing steps (the holder may be a preempted
 // thread): a futex would need a locked instruction in every unlock to learn of sleepers.
 #pragma once
@@ -47,6 +51,12 @@ class object_lock {
   RUNNEL_INLINE void lock(std::size_t slot = 0) noexcept {
     thread* me = current_thread();
     if (__builtin_expect(!enter_biased(me, slot), 0)) lock_slow(me);
+  }
+
+  /// Enters as lock() does, but may let the calling goroutine, which must hold no lock, go over to
+  /// another processor first: on return the thread may be another one.
+  RUNNEL_INLINE void lock_joining() noexcept {
+    if (__builtin_expect(!enter_biased(current_thread(), 0), 0)) lock_joining_slow();
   }
 
   /// Enters only where the lock is biased to this thread; what inlined paths use, so that the
@@ -101,7 +111,11 @@ class object_lock {
     return false;
   }
   RUNNEL_API void lock_slow(thread* me) noexcept;
+  RUNNEL_API void lock_joining_slow() noexcept;
   void acquire_word() noexcept;
+  bool wait_for_word() noexcept;
+  bool join_last(thread* me, std::uint64_t begun, bool soon) noexcept;
+  void note_entry(thread* me) noexcept;
   void revoke(thread* owner) noexcept;
 
   std::atomic<thread*> owner_{nullptr};  // null: nobody
@@ -109,6 +123,8 @@ class object_lock {
   std::atomic<std::uint8_t> word_{0};
   std::uint8_t revocations_ = 0;  // guarded by word_
   std::uint16_t streak_ = 0;      // guarded by word_: times running last_ took word_
+  std::uint32_t went_ =
+      0;  // guarded by word_: number + 1 of the thread whose goroutine last went over
 };
 
 /// RAII for one object_lock.

@@ -55,6 +55,15 @@ struct lock_pace {
   std::chrono::steady_clock::time_point last_long_turn{};
 };
 
+/// What a thread measures of its waits for locks at which it may join others; see
+/// src/runtime/join.cpp.
+struct lock_crowd {
+  std::uint64_t since = 0;    // when the window began, in ticks
+  std::uint64_t waited = 0;   // of it
+  std::uint32_t waits = 0;    // in it
+  std::uint32_t crowded = 0;  // windows running in which it waited for much of the time
+};
+
 inline constexpr std::size_t holding_slots = 8;
 
 /// The part of a thread's record that inlined paths touch; runtime/machine.hpp derives the rest.
@@ -75,7 +84,8 @@ struct thread : parker {
   /// Readers of this thread that found a bias closed since some were last counted. Its own.
   std::uint32_t uncounted_reads = 0;
 
-  lock_pace pace;  // its own
+  lock_pace pace;    // its own
+  lock_crowd crowd;  // its own
 
   /// Of this record: they are numbered as they are made, and used again. Constant.
   std::uint32_t number = 0;
