@@ -23,7 +23,7 @@ struct two_contexts {
 two_contexts pair;
 
 [[noreturn]] void answer() {
-  for (;;) switch_context(&pair.there, &pair.here, &pair.released);
+  for (;;) switch_context(&pair.there, &pair.here, &pair.released, nullptr);
 }
 
 const row context_switch{"ContextSwitch", [](run& r) {
@@ -36,7 +36,7 @@ const row context_switch{"ContextSwitch", [](run& r) {
                            pair.there.pc = reinterpret_cast<std::uintptr_t>(&answer);
                            r.reset_timer();
                            for (std::int64_t i = 0; i < r.n(); i += 2) {
-                             switch_context(&pair.here, &pair.there, &pair.released);
+                             switch_context(&pair.here, &pair.there, &pair.released, nullptr);
                            }
                          }};
 

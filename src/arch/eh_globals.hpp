@@ -5,6 +5,8 @@
 
 #include <cxxabi.h>
 
+#include <cstdint>
+
 namespace runnel::arch {
 
 /// The layout that the Itanium C++ ABI gives __cxa_eh_globals (2.2.2), in libstdc++ and libc++abi.
@@ -12,7 +14,8 @@ struct eh_globals {
   void* caught = nullptr;
   unsigned int uncaught = 0;
 
-  bool any() const noexcept { return caught != nullptr || uncaught != 0; }
+  // One branch, which all but never goes the other way.
+  bool any() const noexcept { return (reinterpret_cast<std::uintptr_t>(caught) | uncaught) != 0; }
 };
 
 /// This thread's; the address is the thread's for life.

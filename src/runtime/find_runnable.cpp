@@ -93,6 +93,7 @@ goroutine* look_at_home(machine* m) noexcept {
   std::int64_t now = 0;
   if (p->until_global <= 1 || p->attention.load(std::memory_order_relaxed)) {
     p->until_global = processor::global_interval;
+    p->yields_until_global = p->yields.read() + processor::global_interval;
     p->attention.store(sched->chaos, std::memory_order_relaxed);
     run_due_timers(shard, now);
     if (!sched->chaos || (m->next_random() & 1) != 0) {
@@ -175,7 +176,7 @@ std::uint32_t others_ticks(machine* m) noexcept {
   const unsigned procs = sched->procs.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < procs; ++i) {
     processor* p = sched->all[i].load(std::memory_order_acquire);
-    if (p != nullptr && p != m->p) sum += p->tick.load(std::memory_order_relaxed);
+    if (p != nullptr && p != m->p) sum += p->ticks();
   }
   return sum;
 }

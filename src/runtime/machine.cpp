@@ -93,7 +93,7 @@ void run(machine* m, goroutine* g) noexcept {
   m->g = g;
   m->running = g;
   announce_switch_to(*g, &m->asan_stack);
-  arch::switch_context(&m->base, &g->context, &m->base_release);
+  arch::switch_context(&m->base, &g->context, &m->base_release, g);
   announce_arrival(m->asan_stack);
 }
 

@@ -64,8 +64,9 @@ struct alignas(detail::cache_line) processor {
   // Raised by others (sysmon, stop, chaos): the next pick takes the slow road.
   std::atomic<bool> attention{false};
   std::uint32_t until_global = global_interval;
-  std::uint64_t yields_exchanged = 0;  // `yields` at the last exchange
-  std::atomic<std::uint32_t> tick{0};  // picks; a tick that stands still is one goroutine running
+  std::uint64_t yields_until_global = global_interval;  // of `yields`: each counts for itself
+  std::uint64_t yields_exchanged = 0;                   // `yields` at the last exchange
+  std::atomic<std::uint32_t> tick{0};  // picks, but for those of a yield that goes straight on
   std::atomic<machine*> m{nullptr};
   unsigned index = 0;
   std::uint64_t next_id = 0, last_id = 0;  // batch of goroutine ids
@@ -109,6 +110,10 @@ struct alignas(detail::cache_line) processor {
   bool parts_with_next() const noexcept {
     return help_from.load(std::memory_order_relaxed) < next_help_from;
   }
+  /// What stands still is one goroutine running.
+  std::uint32_t ticks() const noexcept {
+    return tick.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(yields.read());
+  }
   bool looks_empty() const noexcept {
     return ring_count() == 0 && run_next.load(std::memory_order_relaxed) == nullptr;
   }
@@ -138,8 +143,8 @@ struct alignas(detail::cache_line) processor {
   /// Returns the number; first and last of the chain.
   std::uint32_t drain(goroutine*& first, goroutine*& last, bool detach) noexcept;
 
-  /// Holder only. Puts g, which runs, at the end and takes another one; null: there is none, or the
-  /// slow road must be taken, and nothing was done.
+  /// Holder only. Puts g, which runs, at the end of the ring and takes another one from there;
+  /// null: there is none, or the slow road must be taken, and nothing was done.
   goroutine* rotate(machine* me, goroutine* g) noexcept;
 
  private:
@@ -212,12 +217,8 @@ RUNNEL_INLINE goroutine* processor::rotate(machine* me, goroutine* g) noexcept {
   if (__builtin_expect(!lock.try_lock_biased(me, queue_lock_slot), 0)) return nullptr;
   const std::uint32_t h = head.load(std::memory_order_relaxed);
   const std::uint32_t t = tail.load(std::memory_order_relaxed);
-  goroutine* next = run_next.load(std::memory_order_relaxed);
-  if (__builtin_expect(next != nullptr, 0)) {
-    // As in pick: those that yield must not keep what they have readied from running.
-    next = pick_locked();
-    put_ring(g);
-  } else if (h != t) {
+  goroutine* next = nullptr;
+  if (__builtin_expect(h != t && run_next.load(std::memory_order_relaxed) == nullptr, 1)) {
     next = ring[h % ring_size];
     head.store(h + 1, std::memory_order_relaxed);
     ring[t % ring_size] = g;

@@ -72,7 +72,7 @@ enum class seen : std::uint8_t { nothing, doubtful, trouble };
 seen look_at(processor* p, unsigned index, std::int64_t now) noexcept {
   machine* m = p->m.load(std::memory_order_acquire);
   if (m == nullptr) return seen::nothing;
-  const std::uint32_t tick = p->tick.load(std::memory_order_relaxed);
+  const std::uint32_t tick = p->ticks();
   if (p->help_from.load(std::memory_order_relaxed) != 1) {
     if (p->alone_since == 0) p->alone_since = now;
     const bool stands = tick == p->seen_tick && now - p->seen_at >= alone_ns;
