@@ -17,10 +17,11 @@
 // Where to. To whoever took the lock last. Who went last at that lock waits for longer until he
 // goes again, lest two change places; and since who stayed has run meanwhile, they take turns.
 //
-// For how long. The processor left behind would take the goroutine back at once, so coming together
-// counts as a theft that has bounced: it raises help_from. When the one who stayed runs on and on
-// without a pick, sysmon lowers it after two milliseconds; then the other one is taken to the idle
-// processor, and if they still fight there, this time the first one goes.
+// For how long. The processor left behind would take the goroutine back at once, as a theft that
+// bounces; so coming together raises help_from, by the one that has come: whoever else waits there
+// is shared out as before. When the one who stayed runs on and on without a pick, sysmon lowers it
+// after two milliseconds; then the other one is taken to the idle processor, and if they still
+// fight there, this time the first one goes.
 //
 // No goroutine is lost: it is put into the queue of a processor in use, inside its lock, and
 // whoever gives a processor up looks at its queue afterwards (take_in, go_idle, hand_off).
@@ -68,7 +69,7 @@ void join_processor_of(const detail::thread* other) noexcept {
   if (p == nullptr || p == m->p) return;
   if (!p->take_in(g, static_cast<const machine*>(other))) return;
   const std::uint32_t from = p->help_from.load(std::memory_order_relaxed);
-  p->help_from.store(std::min(from * 2, processor::crowd), std::memory_order_relaxed);
+  p->help_from.store(std::min(from + 1, processor::crowd), std::memory_order_relaxed);
   m->robbed = nullptr;  // judged by this
   switch_away(m, g);
 }
