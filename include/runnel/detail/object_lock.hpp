@@ -123,8 +123,7 @@ class object_lock {
   std::atomic<std::uint8_t> word_{0};
   std::uint8_t revocations_ = 0;  // guarded by word_
   std::uint16_t streak_ = 0;      // guarded by word_: times running last_ took word_
-  std::uint32_t went_ =
-      0;  // guarded by word_: number + 1 of the thread whose goroutine last went over
+  std::uint32_t went_ = 0;        // guarded by word_: 1 + number of the thread last gone over from
 };
 
 /// RAII for one object_lock.
