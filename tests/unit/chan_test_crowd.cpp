@@ -101,6 +101,7 @@ RUNNEL_TEST(chan_crowd, they_take_turns) {
 // A std::mutex may be held across them, which belongs to the thread.
 RUNNEL_TEST(chan_crowd, what_does_not_wait_keeps_its_thread) {
   const chan<int> ch(200);
+  const chan<int> never;  // or it would be a try_send
   const auto until = std::chrono::steady_clock::now() + 100ms;
   crew two;
   for (const bool by_select : {false, true}) {
@@ -110,8 +111,8 @@ RUNNEL_TEST(chan_crowd, what_does_not_wait_keeps_its_thread) {
         int value = 0;
         for (int i = 0; i < 64; ++i) {
           if (by_select) {
-            runnel::select(runnel::on_send(ch, i), runnel::otherwise());
-            runnel::select(runnel::on_recv(ch), runnel::otherwise());
+            runnel::select(runnel::on_send(ch, i), runnel::on_recv(never), runnel::otherwise());
+            runnel::select(runnel::on_recv(ch), runnel::on_recv(never), runnel::otherwise());
           } else {
             (void)ch.try_send(i);
             (void)ch.try_recv(value);
